@@ -1,0 +1,168 @@
+use std::fmt;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use crate::{BoxError, Endpoint};
+
+/// gRPC's connectivity states, of a subchannel and of a whole channel.
+///
+/// ```text
+/// IDLE ──call or connect()──► CONNECTING ──► READY ──connection lost, GOAWAY──► IDLE
+///                                 │  ▲
+///                          failed ▼  │ backoff over
+///                         TRANSIENT_FAILURE            any ──dropped──► SHUTDOWN
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[expect(clippy::exhaustive_enums, reason = "gRPC fixes the five states")]
+pub enum ConnectivityState {
+    /// Not connected and not trying to be.
+    #[default]
+    Idle,
+    /// Trying to connect.
+    Connecting,
+    /// Connected: the server's SETTINGS have arrived.
+    Ready,
+    /// The last attempt failed; the next waits for its backoff.
+    TransientFailure,
+    /// Gone for good.
+    Shutdown,
+}
+
+impl ConnectivityState {
+    /// gRPC's name of the state, for example `TRANSIENT_FAILURE`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Idle => "IDLE",
+            Self::Connecting => "CONNECTING",
+            Self::Ready => "READY",
+            Self::TransientFailure => "TRANSIENT_FAILURE",
+            Self::Shutdown => "SHUTDOWN",
+        }
+    }
+}
+
+impl fmt::Display for ConnectivityState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// The state of a channel over endpoints in these states, as round_robin and its kin see it:
+/// any READY wins, then CONNECTING or IDLE count as CONNECTING, else TRANSIENT_FAILURE
+/// (also for no endpoints at all).
+#[must_use]
+pub fn aggregate(states: impl IntoIterator<Item = ConnectivityState>) -> ConnectivityState {
+    let mut result = ConnectivityState::TransientFailure;
+    for state in states {
+        match state {
+            ConnectivityState::Ready => return ConnectivityState::Ready,
+            ConnectivityState::Connecting | ConnectivityState::Idle => {
+                result = ConnectivityState::Connecting;
+            }
+            ConnectivityState::TransientFailure | ConnectivityState::Shutdown => {}
+        }
+    }
+    result
+}
+
+/// What the breaker around an endpoint is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[expect(clippy::exhaustive_enums, reason = "a breaker has these three states")]
+pub enum BreakerState {
+    /// Sending.
+    Closed,
+    /// Refusing.
+    Open,
+    /// Probing: a bounded number of calls decides.
+    HalfOpen,
+}
+
+impl BreakerState {
+    /// `closed`, `open`, `half-open`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Closed => "closed",
+            Self::Open => "open",
+            Self::HalfOpen => "half-open",
+        }
+    }
+}
+
+/// How one endpoint is doing.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Report {
+    /// The endpoint, with its present metadata.
+    pub endpoint: Arc<Endpoint>,
+    /// Its state, as layers around the connection want the balancer to see it.
+    pub state: ConnectivityState,
+    /// Why it is in TRANSIENT_FAILURE, or why its connection was lost last.
+    pub error: Option<Arc<dyn std::error::Error + Send + Sync>>,
+    /// What its breaker is doing, when there is one.
+    pub breaker: Option<BreakerState>,
+}
+
+impl Report {
+    /// A report without an error and without a breaker.
+    #[must_use]
+    pub fn new(endpoint: Arc<Endpoint>, state: ConnectivityState) -> Self {
+        Self {
+            endpoint,
+            state,
+            error: None,
+            breaker: None,
+        }
+    }
+
+    /// The same report with the reason for its state.
+    #[must_use]
+    pub fn with_error(mut self, error: impl Into<BoxError>) -> Self {
+        self.error = Some(error.into().into());
+        self
+    }
+}
+
+/// The connection side of an endpoint's service: watched and driven by the balancer's driver,
+/// passed through (or changed) by the layers around it.
+///
+/// # Clone
+///
+/// Clones share the endpoint's connections, but each clone has its own place in the sequence of
+/// reports: it starts with the present one.
+pub trait Connectivity {
+    /// The present report first, then each newer one; intermediate ones may be skipped.
+    ///
+    /// `Ready(None)` when there will be none any more. Cancel safe.
+    fn poll_report(&mut self, cx: &mut Context<'_>) -> Poll<Option<Report>>;
+
+    /// Leaves IDLE; in every other state it does nothing.
+    fn connect(&self);
+
+    /// Goes back to IDLE: a connection attempt is given up, a connection is closed once its
+    /// calls have ended. A backoff keeps running.
+    fn disconnect(&self);
+
+    /// Ends a running backoff now and makes the next failure start again from the first delay.
+    fn reset_backoff(&self);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ConnectivityState::{Connecting, Idle, Ready, TransientFailure};
+
+    #[test]
+    fn aggregation_follows_round_robin() {
+        for (states, expected) in [
+            (&[][..], TransientFailure),
+            (&[TransientFailure, TransientFailure], TransientFailure),
+            (&[TransientFailure, Idle], Connecting),
+            (&[TransientFailure, Connecting], Connecting),
+            (&[Connecting, Ready, TransientFailure], Ready),
+        ] {
+            assert_eq!(aggregate(states.iter().copied()), expected, "{states:?}");
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! Settles an attempt when its response has really ended: at the trailers.
+//!
+//! `Ok(response)` says little in gRPC: the status of a call whose headers have arrived comes in
+//! the trailers of its body. [`ObservedFuture`] and [`ObservedBody`] carry a [`Ticket`] to that
+//! point and settle it exactly once:
+//!
+//! | the attempt | is settled with |
+//! |---|---|
+//! | fails before the response | the error's code |
+//! | is answered Trailers-Only | `grpc-status` of the headers |
+//! | is answered by something that is not gRPC | the code its HTTP status maps to |
+//! | ends with trailers | `grpc-status` of the trailers |
+//! | ends without trailers, or with an unreadable status | UNKNOWN |
+//! | is cut in the middle | the error's code |
+//! | is dropped | [`Outcome::Abandoned`] |
+
+mod body;
+mod future;
+
+pub use body::ObservedBody;
+pub use future::ObservedFuture;
+
+use http::{HeaderMap, StatusCode};
+use tonic::Code;
+
+use crate::Outcome;
+
+/// What an admitted attempt holds and settles exactly once.
+pub trait Ticket {
+    /// The attempt has ended; `Abandoned` when it was dropped before.
+    fn settle(self, outcome: Outcome);
+}
+
+/// A ticket that settles as `Abandoned` unless it is settled before.
+#[derive(Debug)]
+pub(crate) struct Guard<T: Ticket>(Option<T>);
+
+impl<T: Ticket> Guard<T> {
+    pub(crate) const fn new(ticket: T) -> Self {
+        Self(Some(ticket))
+    }
+
+    pub(crate) const fn settled() -> Self {
+        Self(None)
+    }
+
+    pub(crate) fn settle(&mut self, outcome: Outcome) {
+        if let Some(ticket) = self.0.take() {
+            ticket.settle(outcome);
+        }
+    }
+
+    pub(crate) fn take(&mut self) -> Self {
+        Self(self.0.take())
+    }
+}
+
+impl<T: Ticket> Drop for Guard<T> {
+    fn drop(&mut self) {
+        self.settle(Outcome::Abandoned);
+    }
+}
+
+/// The `grpc-status` in headers or trailers; a malformed one is UNKNOWN.
+#[must_use]
+pub fn grpc_status(headers: &HeaderMap) -> Option<Code> {
+    let value = headers.get("grpc-status")?.as_bytes();
+    Some(if value == b"0" {
+        Code::Ok
+    } else {
+        Code::from_bytes(value)
+    })
+}
+
+/// The status that a response's head already decides: Trailers-Only, or an HTTP status that
+/// is no gRPC answer. `None` when the body decides.
+#[must_use]
+pub fn head_status<B>(response: &http::Response<B>) -> Option<Code> {
+    grpc_status(response.headers()).or_else(|| match response.status() {
+        StatusCode::OK => None,
+        status => Some(code_of_http(status)),
+    })
+}
+
+/// gRPC's mapping of HTTP statuses, for answers without a `grpc-status`.
+#[must_use]
+pub const fn code_of_http(status: StatusCode) -> Code {
+    match status.as_u16() {
+        400 => Code::Internal,
+        401 => Code::Unauthenticated,
+        403 => Code::PermissionDenied,
+        404 => Code::Unimplemented,
+        429 | 502 | 503 | 504 => Code::Unavailable,
+        _ => Code::Unknown,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,5 @@
+//! gRPC service-config JSON as validated types.
+
+mod method;
+
+pub use method::{MethodConfig, ServiceConfig};

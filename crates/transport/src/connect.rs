@@ -1,0 +1,68 @@
+use std::future::Future;
+
+use bytes::Bytes;
+use evenkeel_core::{Address, BoxError, Endpoint};
+use http::{Request, Response};
+use http_body::Body;
+use tonic::Status;
+
+/// The seam between the balancer and the wire: dials one address, once.
+///
+/// Backoff, timeouts, the order of addresses and the connectivity states live above it.
+pub trait Connect: Clone + Send + Sync + 'static {
+    /// What a successful attempt gives.
+    type Connection: Connection;
+    /// One attempt. Dropping it gives the attempt up and closes what was opened.
+    type Future: Future<Output = Result<Connected<Self::Connection>, ConnectError>> + Send + 'static;
+
+    /// Dials `address` of `endpoint`. Resolves when the peer's SETTINGS have arrived: READY.
+    fn connect(&self, address: &Address, endpoint: &Endpoint) -> Self::Future;
+}
+
+/// A connection that is ready for calls.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Connected<C> {
+    /// Sends requests. When the last clone and the last response body are dropped, the
+    /// connection is closed.
+    pub connection: C,
+    /// Resolves once, as soon as the connection takes no new calls: on GOAWAY (running streams
+    /// go on), keepalive timeout, loss of the connection.
+    pub closed: tokio::sync::oneshot::Receiver<CloseReason>,
+}
+
+impl<C> Connected<C> {
+    /// A connection and the word of its end.
+    pub const fn new(connection: C, closed: tokio::sync::oneshot::Receiver<CloseReason>) -> Self {
+        Self { connection, closed }
+    }
+}
+
+/// A request body the transport can send.
+pub trait RequestBody: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static {}
+
+impl<B: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static> RequestBody for B {}
+
+/// A cheap handle on one open connection.
+pub trait Connection: Clone + Send + Sync + 'static {
+    /// The body of its responses.
+    type ResponseBody: Body<Data = Bytes, Error = Status> + Send + 'static;
+    /// One request on its way. Dropping it resets the stream.
+    type Future<B: RequestBody>: Future<Output = Result<Response<Self::ResponseBody>, Status>>
+        + Send
+        + 'static;
+
+    /// Sends one request. Errors have an [`AttemptError`](evenkeel_core::error::AttemptError)
+    /// as their source, which says how far the request got and gives it back when it never left.
+    fn send<B: RequestBody>(&self, request: Request<B>) -> Self::Future<B>;
+}
+
+/// A connection attempt failed.
+#[derive(Debug, thiserror::Error)]
+#[error("placeholder")]
+pub struct ConnectError;
+
+/// Why a connection takes no new calls.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("placeholder")]
+pub struct CloseReason;
