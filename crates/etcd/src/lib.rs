@@ -1,0 +1,1 @@
+//! Discovery from and registration in etcd.

@@ -1,0 +1,1 @@
+//! Scripted servers and guards for the tests.

@@ -1,0 +1,1 @@
+//! The suites are beside this file, one folder each.
