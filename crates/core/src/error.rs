@@ -36,9 +36,12 @@ pub fn cause<'e, E: Error + 'static>(error: &'e (dyn Error + 'static)) -> Option
 }
 
 /// `error` and its sources, joined by `: `; a source whose text its parent already ends with is
-/// not repeated.
+/// not repeated, and of a status there is only the message.
 #[must_use]
-pub fn chain(error: &dyn Error) -> String {
+pub fn chain(error: &(dyn Error + 'static)) -> String {
+    if let Some(status) = error.downcast_ref::<Status>() {
+        return status.message().to_owned();
+    }
     let mut text = error.to_string();
     let mut next = error.source();
     while let Some(source) = next {

@@ -31,27 +31,47 @@ pub trait Ticket {
     fn settle(self, outcome: Outcome);
 }
 
-/// A ticket that settles as `Abandoned` unless it is settled before.
+/// A ticket that settles as [`Outcome::Abandoned`] when it is dropped, unless it was settled or
+/// taken out before.
 #[derive(Debug)]
-pub(crate) struct Guard<T: Ticket>(Option<T>);
+pub struct Guard<T: Ticket>(Option<T>);
 
 impl<T: Ticket> Guard<T> {
-    pub(crate) const fn new(ticket: T) -> Self {
+    /// Guards `ticket`.
+    pub const fn new(ticket: T) -> Self {
         Self(Some(ticket))
     }
 
-    pub(crate) const fn settled() -> Self {
+    /// Guards nothing: there is nothing left to settle.
+    #[must_use]
+    pub const fn empty() -> Self {
         Self(None)
     }
 
-    pub(crate) fn settle(&mut self, outcome: Outcome) {
+    /// Settles the ticket, once; later calls do nothing.
+    pub fn settle(&mut self, outcome: Outcome) {
         if let Some(ticket) = self.0.take() {
             ticket.settle(outcome);
         }
     }
 
-    pub(crate) fn take(&mut self) -> Self {
-        Self(self.0.take())
+    /// The ticket, if it is still there.
+    #[must_use]
+    pub const fn ticket(&self) -> Option<&T> {
+        self.0.as_ref()
+    }
+
+    /// Takes the ticket out, unsettled.
+    pub const fn take(&mut self) -> Option<T> {
+        self.0.take()
+    }
+
+    /// Settles the ticket if the head of `response` decides, else moves it into the body.
+    pub fn watch<B>(&mut self, response: http::Response<B>) -> http::Response<ObservedBody<B, T>> {
+        if let Some(code) = head_status(&response) {
+            self.settle(code.into());
+        }
+        response.map(|body| ObservedBody::new(body, Self(self.0.take())))
     }
 }
 

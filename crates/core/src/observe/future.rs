@@ -7,7 +7,7 @@ use http::Response;
 use http_body::Body;
 use pin_project_lite::pin_project;
 
-use super::{Guard, ObservedBody, Ticket, head_status};
+use super::{Guard, ObservedBody, Ticket};
 use crate::error::{BoxError, into_status};
 use tonic::Status;
 
@@ -42,16 +42,7 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         match ready!(this.inner.poll(cx)) {
-            Ok(response) => {
-                let guard = match head_status(&response) {
-                    Some(code) => {
-                        this.guard.settle(code.into());
-                        Guard::settled()
-                    }
-                    None => this.guard.take(),
-                };
-                Poll::Ready(Ok(response.map(|body| ObservedBody::new(body, guard))))
-            }
+            Ok(response) => Poll::Ready(Ok(this.guard.watch(response))),
             Err(error) => {
                 let status = into_status(error.into());
                 this.guard.settle(status.code().into());
