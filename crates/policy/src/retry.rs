@@ -1,4 +1,25 @@
-//! Whether and when a failed call is tried again (gRFC A6).
+//! Whether and when a failed call is tried again.
+//!
+//! [`RetryPolicy`] is what the service config says, [`RetryState`] is one call's progress through
+//! it, [`Pushback`] is what the server says of it.
+//!
+//! # Not here
+//!
+//! The tokens that all calls of a channel share: [`throttle`](crate::throttle). Replaying the
+//! request and waiting: `evenkeel-resilience`. Choosing another endpoint: the pickers.
+//!
+//! # Specification
+//!
+//! gRFC A6. Where implementations differ: a delay never exceeds `maxBackoff` by more than its
+//! jitter, even when `initialBackoff` does; a pushback that is no 32-bit number, or comes twice,
+//! stops; a refused stream is tried again without a policy once per call, whenever it happens; an
+//! attempt that never left is, up to 1 000 times.
+
+mod pushback;
+mod state;
+
+pub use pushback::Pushback;
+pub use state::{Failure, RetryDecision, RetryState, Stop};
 
 use std::time::Duration;
 
@@ -31,6 +52,18 @@ impl CodeSet {
         self.0 & (1 << code as u32) != 0
     }
 
+    /// A set of `codes`.
+    #[must_use]
+    pub const fn of(codes: &[Code]) -> Self {
+        let mut bits = 0;
+        let mut index = 0;
+        while index < codes.len() {
+            bits |= 1 << codes[index] as u32;
+            index += 1;
+        }
+        Self(bits)
+    }
+
     /// Whether it has no code at all.
     #[must_use]
     pub const fn is_empty(self) -> bool {
@@ -40,11 +73,8 @@ impl CodeSet {
 
 impl FromIterator<Code> for CodeSet {
     fn from_iter<I: IntoIterator<Item = Code>>(codes: I) -> Self {
-        Self(
-            codes
-                .into_iter()
-                .fold(0, |bits, code| bits | 1 << code as u32),
-        )
+        let bits = codes.into_iter().map(|code| 1 << code as u32);
+        Self(bits.fold(0, std::ops::BitOr::bitor))
     }
 }
 
@@ -66,4 +96,26 @@ impl RetryPolicy {
             retryable_codes,
         }
     }
+
+    /// The delay before retry `number` (1 for the first), before jitter.
+    #[must_use]
+    pub fn backoff(&self, number: u32) -> Duration {
+        let exponent = i32::try_from(number.saturating_sub(1)).unwrap_or(i32::MAX);
+        let grown = self.initial_backoff.as_secs_f64() * self.backoff_multiplier.powi(exponent);
+        Duration::try_from_secs_f64(grown).map_or(self.max_backoff, |it| it.min(self.max_backoff))
+    }
+
+    /// The delay before retry `number`, jittered: 0.8 to 1.2 times [`Self::backoff`], as
+    /// `random`, uniform over all of `u64`, has it.
+    #[must_use]
+    pub fn jittered_backoff(&self, number: u32, random: u64) -> Duration {
+        let backoff = self.backoff(number).as_secs_f64();
+        // 53 bits are what an f64 holds exactly.
+        #[expect(clippy::cast_precision_loss, reason = "53 bits fit")]
+        let fraction = (random >> 11) as f64 / (1_u64 << 53) as f64;
+        Duration::try_from_secs_f64(backoff * (0.8 + 0.4 * fraction)).unwrap_or(Duration::MAX)
+    }
 }
+
+#[cfg(test)]
+mod tests;

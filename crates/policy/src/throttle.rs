@@ -1,4 +1,11 @@
-//! The retry throttle of a channel (gRFC A6, `retryThrottling`).
+//! The retry throttle of a channel: when too many calls fail, retries stop until enough succeed.
+//!
+//! # Specification
+//!
+//! gRFC A6, `retryThrottling`. Tokens are counted in thousandths. First attempts are never held
+//! back.
+
+use std::sync::atomic::{AtomicU32, Ordering};
 
 /// `retryThrottling` of a service config, validated; in thousandths, so that no float adds up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,6 +24,118 @@ impl ThrottleConfig {
         Self {
             max_milli_tokens,
             milli_token_ratio,
+        }
+    }
+}
+
+/// The tokens of one channel, shared by its calls. Never blocks.
+#[derive(Debug)]
+pub struct Throttle {
+    config: ThrottleConfig,
+    milli_tokens: AtomicU32,
+}
+
+impl Throttle {
+    /// What a failure costs.
+    const FAILURE: u32 = 1_000;
+
+    /// A full throttle.
+    #[must_use]
+    pub const fn new(config: ThrottleConfig) -> Self {
+        Self {
+            config,
+            milli_tokens: AtomicU32::new(config.max_milli_tokens),
+        }
+    }
+
+    /// A call of any method has ended with status OK. Once per call, not per attempt.
+    pub fn on_success(&self) {
+        let max = self.config.max_milli_tokens;
+        self.update(|tokens| {
+            let more = tokens.saturating_add(self.config.milli_token_ratio);
+            more.min(max)
+        });
+    }
+
+    /// An attempt has failed with a code that its policy retries, or was told not to try again.
+    pub fn on_failure(&self) {
+        self.update(|tokens| tokens.saturating_sub(Self::FAILURE));
+    }
+
+    /// Whether a retry may start: more than half of the tokens are there.
+    #[must_use]
+    pub fn allows_retry(&self) -> bool {
+        // Without a division, which would round.
+        u64::from(self.milli_tokens()) * 2 > u64::from(self.config.max_milli_tokens)
+    }
+
+    /// The tokens that are there, in thousandths.
+    #[must_use]
+    pub fn milli_tokens(&self) -> u32 {
+        self.milli_tokens.load(Ordering::Relaxed)
+    }
+
+    /// Writes only what changes: a full throttle stays in every core's cache.
+    fn update(&self, change: impl Fn(u32) -> u32) {
+        let changed = |tokens| Some(change(tokens)).filter(|after| *after != tokens);
+        // An error says that there was nothing to change.
+        let _unchanged =
+            self.milli_tokens
+                .fetch_update(Ordering::Relaxed, Ordering::Relaxed, changed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn retries_stop_at_half_of_the_tokens_and_come_back_with_successes() {
+        // maxTokens 10, tokenRatio 0.5
+        let throttle = Throttle::new(ThrottleConfig::new(10_000, 500));
+        for left in [9_000, 8_000, 7_000, 6_000] {
+            throttle.on_failure();
+            assert_eq!(
+                (throttle.milli_tokens(), throttle.allows_retry()),
+                (left, true)
+            );
+        }
+        throttle.on_failure();
+        assert!(!throttle.allows_retry(), "exactly half is throttled");
+        throttle.on_success();
+        assert!(throttle.allows_retry());
+    }
+
+    #[test]
+    fn half_of_an_odd_number_is_not_rounded_up() {
+        let throttle = Throttle::new(ThrottleConfig::new(2_001, 1));
+        throttle.on_failure();
+        assert_eq!(throttle.milli_tokens(), 1_001);
+        assert!(throttle.allows_retry(), "1001 > 1000.5");
+    }
+
+    proptest! {
+        #[test]
+        fn tokens_stay_within_bounds_and_follow_the_rule(
+            max in 1_u32..=1_000_000,
+            ratio in 1_u32..=2_000_000,
+            events in prop::collection::vec(any::<bool>(), 0..200),
+        ) {
+            let throttle = Throttle::new(ThrottleConfig::new(max, ratio));
+            let mut expected = i64::from(max);
+            for success in events {
+                if success {
+                    throttle.on_success();
+                    expected += i64::from(ratio);
+                } else {
+                    throttle.on_failure();
+                    expected -= 1_000;
+                }
+                expected = expected.clamp(0, i64::from(max));
+                prop_assert_eq!(i64::from(throttle.milli_tokens()), expected);
+                prop_assert_eq!(throttle.allows_retry(), 2 * expected > i64::from(max));
+            }
         }
     }
 }
