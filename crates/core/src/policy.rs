@@ -75,7 +75,7 @@ pub enum Discovery<'a> {
     /// The endpoints are what it found.
     Resolved,
     /// It failed since; the endpoints, if any, are the last good ones.
-    Failed(&'a (dyn std::error::Error + Send + Sync)),
+    Failed(&'a (dyn std::error::Error + Send + Sync + 'static)),
 }
 
 /// One endpoint as a policy sees it.
