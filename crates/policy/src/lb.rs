@@ -1,1 +1,41 @@
-//! Placeholder
+//! LB policies: which endpoint gets the next call.
+//!
+//! | policy | names in a service config | who gets the next call |
+//! |---|---|---|
+//! | [`PickFirst`] | `pick_first` | the first endpoint that could be connected, for as long as it lives |
+//! | [`RoundRobin`] | `round_robin` | each READY endpoint in turn |
+//! | [`LeastRequest`] | `least_request_experimental`, `least_request` | of a few READY endpoints chosen at random, the one with the fewest calls in flight |
+//! | [`RegisteredWeightedRoundRobin`] | `evenkeel.registered_weighted_round_robin`, `custom_weighted_round_robin` | each READY endpoint as often as the weight says that it registered with |
+//!
+//! A policy lives in the balancer's driver and is shown everything there is ([`View`]); what it
+//! decides is an immutable [`Picker`], swapped whole. Picking takes no lock and allocates nothing.
+//!
+//! All but pick_first treat their endpoints alike, see [`petiole`]; that function,
+//! [`QueuePicker`] and [`FailPicker`] are all that a policy of your own needs beside its picker.
+//!
+//! # Failover
+//!
+//! A retried attempt says which endpoints its call has tried. No picker gives it one of those
+//! while there is a READY endpoint that it has not tried; when it has tried all, it is picked for
+//! as if it had tried none.
+//!
+//! [`View`]: evenkeel_core::View
+//! [`Picker`]: evenkeel_core::Picker
+
+mod fail;
+mod petiole;
+mod pick_first;
+mod queue;
+mod random;
+mod ready;
+mod round_robin;
+mod sequence;
+
+pub use fail::FailPicker;
+pub use petiole::petiole;
+pub use pick_first::{PickFirst, PickFirstConfig};
+pub use queue::QueuePicker;
+pub use round_robin::RoundRobin;
+
+#[cfg(test)]
+mod script;
