@@ -1,1 +1,66 @@
-//! Where endpoints come from.
+//! Where endpoints come from, and where servers write themselves down.
+//!
+//! A source is a plain stream of [`Change`]s, so it is a tower
+//! [`Discover`](tower::discover::Discover) and goes under the balancer as it is:
+//!
+//! | source | knows its endpoints from |
+//! |---|---|
+//! | [`StaticDiscover`] | its constructor |
+//! | [`MemoryDiscover`] | a [`MemoryRegistry`] in the same process |
+//! | `evenkeel_etcd::EtcdDiscover` | etcd, listed and watched |
+//!
+//! # The contract of a source
+//!
+//! - [`Change::Insert`] brings a new endpoint, or new metadata of one that is known by its
+//!   [`EndpointKey`]; [`Change::Remove`] ends one. Two keys never stand for the same server.
+//! - **An `Err` is a report, not an end**: [`DiscoverError`] says that the source is unavailable or
+//!   that its list is empty. What was inserted stays, and the stream goes on.
+//! - The next change after an `Err` says that the source is well again. When nothing has changed in
+//!   between, an endpoint is inserted once more as it was.
+//! - A source never ends by itself and owns what it runs: dropping it ends all of it.
+//!
+//! [`EndpointSet`] keeps these promises for a source that knows keys and values.
+//!
+//! # The other side
+//!
+//! A server writes itself into a registry through a [`Registrar`] and holds a [`Registration`].
+//!
+//! # Example
+//!
+//! ```
+//! use evenkeel_core::{Address, Endpoint};
+//! use evenkeel_discover::{Change, MemoryRegistry};
+//! use futures_util::StreamExt;
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let registry = MemoryRegistry::new();
+//! let mut endpoints = registry.watch("user-service");
+//! assert!(endpoints.next().await.unwrap().is_err(), "nobody there: a report, and it goes on");
+//!
+//! let server = Endpoint::new("127.0.0.1:8090".parse::<Address>()?);
+//! let registration = registry.register("user-service", server)?;
+//! assert!(matches!(endpoints.next().await, Some(Ok(Change::Insert(_, _)))));
+//!
+//! drop(registration);
+//! assert!(matches!(endpoints.next().await, Some(Ok(Change::Remove(_)))));
+//! # Ok(())
+//! # }
+//! ```
+
+mod error;
+mod fixed;
+mod key;
+mod memory;
+mod register;
+mod set;
+
+pub use error::DiscoverError;
+pub use fixed::StaticDiscover;
+pub use key::EndpointKey;
+pub use memory::{MemoryDiscover, MemoryRegistry};
+pub use register::{Control, RegisterError, Registrar, Registration, RegistrationState};
+pub use set::EndpointSet;
+
+/// What a source says of one endpoint.
+pub type Change = tower::discover::Change<EndpointKey, evenkeel_core::Endpoint>;
