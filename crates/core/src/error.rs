@@ -9,6 +9,10 @@
 //! assert!(cause::<DeadlineExceeded>(&status).is_some());
 //! ```
 
+mod call_failed;
+
+pub use call_failed::{AttemptSummary, CallFailed, code_name};
+
 use std::any::Any;
 use std::error::Error;
 use std::fmt;
@@ -212,6 +216,22 @@ impl BreakerOpen {
             retry_in,
             tripped_by,
         }
+    }
+}
+
+/// A picker's [`Pick::Drop`](crate::Pick::Drop): the call fails with the policy's own status and
+/// is not tried again, even if it waits for ready.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("the load balancing policy dropped the call")]
+#[non_exhaustive]
+pub struct CallDropped;
+
+impl CallDropped {
+    /// `status` of the policy, marked so that nothing tries the call again.
+    #[must_use]
+    pub fn mark(mut status: Status) -> Status {
+        status.set_source(Arc::new(Self));
+        status
     }
 }
 

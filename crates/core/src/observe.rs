@@ -68,7 +68,9 @@ impl<T: Ticket> Guard<T> {
 
     /// Settles the ticket if the head of `response` decides, else moves it into the body.
     pub fn watch<B>(&mut self, response: http::Response<B>) -> http::Response<ObservedBody<B, T>> {
-        if let Some(code) = head_status(&response) {
+        if self.0.is_some()
+            && let Some(code) = head_status(&response)
+        {
             self.settle(code.into());
         }
         response.map(|body| ObservedBody::new(body, Self(self.0.take())))

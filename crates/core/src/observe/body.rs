@@ -50,7 +50,9 @@ where
                 return Poll::Ready(None);
             }
         };
-        if let Some(trailers) = frame.trailers_ref() {
+        if this.guard.ticket().is_some()
+            && let Some(trailers) = frame.trailers_ref()
+        {
             this.guard
                 .settle(grpc_status(trailers).unwrap_or(Code::Unknown).into());
         }
