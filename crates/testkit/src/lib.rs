@@ -21,6 +21,7 @@
 
 #[cfg(feature = "alloc")]
 pub mod alloc;
+pub mod etcd;
 pub mod pb;
 pub mod port;
 pub mod proxy;
@@ -32,6 +33,7 @@ mod trace;
 mod wait;
 mod worker;
 
+pub use etcd::EtcdServer;
 pub use proxy::{Fault, FaultProxy};
 pub use server::{Behaviour, Method, Seen, UserServer};
 pub use trace::trace_init;
