@@ -1,3 +1,6 @@
+mod close;
+mod error;
+
 use std::future::Future;
 
 use bytes::Bytes;
@@ -5,6 +8,9 @@ use evenkeel_core::{Address, BoxError, Endpoint};
 use http::{Request, Response};
 use http_body::Body;
 use tonic::Status;
+
+pub use close::{CloseReason, ErrorCode};
+pub use error::{ConnectError, ConnectStep};
 
 /// The seam between the balancer and the wire: dials one address, once.
 ///
@@ -39,9 +45,12 @@ impl<C> Connected<C> {
 }
 
 /// A request body the transport can send.
-pub trait RequestBody: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static {}
+///
+/// `Unpin`, because a body that is not finished when the response begins moves on from the
+/// request's future; `Box::pin` makes any body so, and `tonic::body::Body` is.
+pub trait RequestBody: Body<Data = Bytes, Error: Into<BoxError>> + Send + Unpin + 'static {}
 
-impl<B: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static> RequestBody for B {}
+impl<B: Body<Data = Bytes, Error: Into<BoxError>> + Send + Unpin + 'static> RequestBody for B {}
 
 /// A cheap handle on one open connection.
 pub trait Connection: Clone + Send + Sync + 'static {
@@ -56,13 +65,3 @@ pub trait Connection: Clone + Send + Sync + 'static {
     /// as their source, which says how far the request got and gives it back when it never left.
     fn send<B: RequestBody>(&self, request: Request<B>) -> Self::Future<B>;
 }
-
-/// A connection attempt failed.
-#[derive(Debug, thiserror::Error)]
-#[error("placeholder")]
-pub struct ConnectError;
-
-/// Why a connection takes no new calls.
-#[derive(Clone, Debug, thiserror::Error)]
-#[error("placeholder")]
-pub struct CloseReason;

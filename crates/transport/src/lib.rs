@@ -1,5 +1,20 @@
 //! One HTTP/2 connection to one endpoint.
+//!
+//! - the seam to the balancer: [`Connect`] dials, [`Connected`] says when the connection takes no
+//!   new calls, [`Connection`] sends one request;
+//! - the default on its two sides: [`Connector`] (TCP, Unix sockets, TLS, or any IO of the user's)
+//!   and [`Http2Connection`].
+//!
+//! # Not here
+//!
+//! Backoff, connect timeouts, the order of addresses, connectivity states: `evenkeel-balance`.
 
 mod connect;
+mod connector;
+mod http2;
 
-pub use connect::{CloseReason, Connect, ConnectError, Connected, Connection, RequestBody};
+pub use connect::{
+    CloseReason, Connect, ConnectError, ConnectStep, Connected, Connection, ErrorCode, RequestBody,
+};
+pub use connector::{Connecting, Connector};
+pub use http2::{Http2Config, Http2Connection, ResponseBody, ResponseFuture, StreamReset};

@@ -1,0 +1,84 @@
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use h2::{Ping, PingPong};
+use tokio::time::{Instant, Sleep, sleep_until};
+
+use super::Http2Config;
+
+/// Asks a silent peer for a sign of life, and gives it up when none comes.
+///
+/// Every byte from the peer counts as one, the answer to the PING included. So a peer that dies
+/// is noticed within time + timeout of its last byte.
+#[derive(Debug)]
+pub(super) struct Keepalive {
+    ping_pong: PingPong,
+    time: Duration,
+    timeout: Duration,
+    permit_without_calls: bool,
+    last_read: Instant,
+    pinged: Option<Instant>,
+    /// Never later than what it stands for, so that reading costs no timer.
+    timer: Pin<Box<Sleep>>,
+}
+
+impl Keepalive {
+    /// `None` when it is switched off.
+    pub(super) fn new(config: &Http2Config, ping_pong: Option<PingPong>) -> Option<Self> {
+        let time = config.keepalive_time()?;
+        let now = Instant::now();
+        Some(Self {
+            ping_pong: ping_pong?,
+            time,
+            timeout: config.keepalive_timeout(),
+            permit_without_calls: config.keepalive_permit_without_calls,
+            last_read: now,
+            pinged: None,
+            timer: Box::pin(sleep_until(now + time)),
+        })
+    }
+
+    pub(super) const fn timeout(&self) -> Duration {
+        self.timeout
+    }
+
+    /// Ready when the peer is gone.
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>, read: bool, calls: bool) -> Poll<()> {
+        if read {
+            self.last_read = Instant::now();
+            // Taken, so that the next PING can be sent; nothing to learn from it.
+            let _ = self.ping_pong.poll_pong(cx);
+            if self.pinged.take().is_some() {
+                self.timer.as_mut().reset(self.last_read + self.time);
+            }
+        }
+        if !calls && !self.permit_without_calls {
+            // Dormant: the first call wakes the connection, and a PING follows if one is due.
+            self.pinged = None;
+            return Poll::Pending;
+        }
+        loop {
+            let deadline = match self.pinged {
+                Some(at) => at + self.timeout,
+                None => self.last_read + self.time,
+            };
+            if self.timer.deadline() > deadline {
+                self.timer.as_mut().reset(deadline);
+            }
+            ready!(self.timer.as_mut().poll(cx));
+            let now = Instant::now();
+            if now < deadline {
+                self.timer.as_mut().reset(deadline);
+            } else if self.pinged.is_some() {
+                return Poll::Ready(());
+            } else {
+                // An older PING that is still on its way serves as well.
+                let _ = self.ping_pong.send_ping(Ping::opaque());
+                self.pinged = Some(now);
+                self.timer.as_mut().reset(now + self.timeout);
+            }
+        }
+    }
+}
