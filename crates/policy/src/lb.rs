@@ -23,18 +23,23 @@
 //! [`Picker`]: evenkeel_core::Picker
 
 mod fail;
+mod least_request;
 mod petiole;
 mod pick_first;
 mod queue;
 mod random;
 mod ready;
+mod registered_weighted_round_robin;
 mod round_robin;
 mod sequence;
+mod weighted;
 
 pub use fail::FailPicker;
+pub use least_request::{LeastRequest, LeastRequestConfig};
 pub use petiole::petiole;
 pub use pick_first::{PickFirst, PickFirstConfig};
 pub use queue::QueuePicker;
+pub use registered_weighted_round_robin::RegisteredWeightedRoundRobin;
 pub use round_robin::RoundRobin;
 
 #[cfg(test)]

@@ -1,0 +1,42 @@
+//! Turns weights into an order of turns, for pickers that draw from one [`Sequence`].
+//!
+//! | weights | scheduler |
+//! |---|---|
+//! | make a rotation of at most [`Rotation::LONGEST`] turns | [`Rotation`]: exact in each rotation, one table read per pick |
+//! | all others | [`Stride`]: exact in the long run, up to a few draws per pick |
+//!
+//! [`Sequence`]: super::sequence::Sequence
+
+mod rotation;
+mod stride;
+
+use rotation::Rotation;
+use stride::Stride;
+
+/// Whose turn it is, by weight; immutable.
+#[derive(Debug)]
+pub(super) enum Scheduler {
+    Rotation(Rotation),
+    Stride(Stride),
+}
+
+impl Scheduler {
+    /// For endpoints of these weights, finite and more than 0; at least one.
+    pub(super) fn new(weights: &[f64]) -> Self {
+        match rotation::reduce(weights) {
+            Some(shares) => Self::Rotation(Rotation::new(&shares)),
+            None => Self::Stride(Stride::new(weights)),
+        }
+    }
+
+    /// The place, in the list of weights, of the next turn.
+    pub(super) fn next(&self, draw: impl FnMut() -> u64) -> usize {
+        match self {
+            Self::Rotation(rotation) => rotation.next(draw),
+            Self::Stride(stride) => stride.next(draw),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
