@@ -1,0 +1,32 @@
+//! The configs of the policies in `evenkeel_policy::lb`.
+
+use evenkeel_policy::lb::{
+    LeastRequest, LeastRequestConfig, PickFirst, PickFirstConfig, RegisteredWeightedRoundRobin,
+    RoundRobin,
+};
+
+use crate::PolicyRegistry;
+
+pub(crate) fn register(registry: &mut PolicyRegistry) {
+    registry.register_fn(PickFirst::NAME, |config| {
+        let mut pick_first = PickFirstConfig::default();
+        if let Some(shuffle) = config.optional("shuffleAddressList", |field| field.boolean())? {
+            pick_first.shuffle_address_list = shuffle;
+        }
+        Ok(move || PickFirst::new(pick_first))
+    });
+    registry.register_fn(RoundRobin::NAME, |_| Ok(RoundRobin::new));
+    registry.register_aliased(LeastRequest::NAME, LeastRequest::ALIASES, |config| {
+        let mut least_request = LeastRequestConfig::default();
+        let count = |field: crate::Field<'_>| field.integer(2..=u32::MAX);
+        if let Some(choice_count) = config.optional("choiceCount", count)? {
+            least_request.choice_count = choice_count;
+        }
+        Ok(move || LeastRequest::new(least_request))
+    });
+    registry.register_aliased(
+        RegisteredWeightedRoundRobin::NAME,
+        RegisteredWeightedRoundRobin::ALIASES,
+        |_| Ok(RegisteredWeightedRoundRobin::new),
+    );
+}
