@@ -1,6 +1,9 @@
 //! Dials one address: TCP or a Unix socket (or IO of the user's), then TLS if asked, then HTTP/2.
 
+mod custom;
 mod dial;
+#[cfg(feature = "tls")]
+mod tls;
 
 use std::fmt;
 use std::future::Future;
@@ -9,10 +12,16 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use evenkeel_core::{Address, Endpoint};
-use http::HeaderValue;
+use evenkeel_core::{Address, BoxError, Endpoint};
 use http::uri::Authority;
+use http::{HeaderValue, Uri};
+use hyper::rt;
 use tokio::io::{AsyncRead, AsyncWrite};
+use tower_service::Service;
+
+use custom::CustomIo;
+#[cfg(feature = "tls")]
+pub use tls::{Tls, TlsError};
 
 use crate::http2::{HandshakeError, Head, USER_AGENT_TEXT, handshake};
 use crate::{Connect, ConnectError, ConnectStep, Connected, Http2Config, Http2Connection};
@@ -50,6 +59,9 @@ struct Settings {
     authority: Option<Authority>,
     user_agent: HeaderValue,
     tcp_keepalive: Option<Duration>,
+    io: Option<CustomIo>,
+    #[cfg(feature = "tls")]
+    tls: Option<Tls>,
 }
 
 impl Default for Connector {
@@ -67,6 +79,9 @@ impl Connector {
             authority: None,
             user_agent: HeaderValue::from_static(USER_AGENT_TEXT),
             tcp_keepalive: None,
+            io: None,
+            #[cfg(feature = "tls")]
+            tls: None,
         };
         Self {
             settings: Arc::new(settings),
@@ -105,6 +120,27 @@ impl Connector {
     #[must_use]
     pub fn with_tcp_keepalive(self, time: Duration) -> Self {
         self.with(|settings| settings.tcp_keepalive = Some(time))
+    }
+
+    /// Speaks TLS. Default: plain text.
+    #[cfg(feature = "tls")]
+    #[must_use]
+    pub fn with_tls(self, tls: Tls) -> Self {
+        self.with(|settings| settings.tls = Some(tls))
+    }
+
+    /// Has `make` open the sockets: a proxy, a network in memory, any connector of the hyper
+    /// ecosystem. It is called with `http://<address>/`, so it cannot open Unix sockets. With
+    /// [`Self::with_tls`], TLS is spoken on what it opens.
+    #[must_use]
+    pub fn with_io<M>(self, make: M) -> Self
+    where
+        M: Service<Uri> + Clone + Send + 'static,
+        M::Response: rt::Read + rt::Write + Send + Unpin + 'static,
+        M::Error: Into<BoxError>,
+        M::Future: Send,
+    {
+        self.with(|settings| settings.io = Some(CustomIo::new(make)))
     }
 }
 
@@ -171,12 +207,39 @@ impl Attempt {
 
     async fn run(self) -> Result<Connected<Http2Connection>, ConnectError> {
         let authority = self.authority()?;
-        let io = self.dial().await?;
-        let head = Head::new(false, &authority, self.settings.user_agent.clone());
+        let io = match &self.settings.io {
+            Some(custom) => self.custom(custom).await?,
+            None => self.dial().await?,
+        };
+        let (io, tls) = self.secure(io, &authority).await?;
+        let head = Head::new(tls, &authority, self.settings.user_agent.clone());
         let connected = handshake(io, &self.settings.http2, head, self.address.clone()).await;
         connected.map_err(|error| match error {
             HandshakeError::Http2(error) => self.failed(ConnectStep::Http2).with_source(error),
             HandshakeError::NoSettings => self.failed(ConnectStep::NoSettings),
         })
+    }
+
+    /// The socket with TLS on it, and whether there is any.
+    #[cfg(feature = "tls")]
+    async fn secure(
+        &self,
+        io: BoxIo,
+        authority: &Authority,
+    ) -> Result<(BoxIo, bool), ConnectError> {
+        let Some(tls) = &self.settings.tls else {
+            return Ok((io, false));
+        };
+        let secured = tls.handshake(io, authority).await;
+        let secured = secured.map_err(|(step, source)| match source {
+            Some(source) => self.failed(step).with_source(source),
+            None => self.failed(step),
+        });
+        Ok((secured?, true))
+    }
+
+    #[cfg(not(feature = "tls"))]
+    async fn secure(&self, io: BoxIo, _: &Authority) -> Result<(BoxIo, bool), ConnectError> {
+        Ok((io, false))
     }
 }

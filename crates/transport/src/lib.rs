@@ -5,6 +5,10 @@
 //! - the default on its two sides: [`Connector`] (TCP, Unix sockets, TLS, or any IO of the user's)
 //!   and [`Http2Connection`].
 //!
+//! # Features
+//!
+//! `tls` (default): TLS by rustls with ring. `webpki-roots`: Mozilla's root certificates.
+//!
 //! # Not here
 //!
 //! Backoff, connect timeouts, the order of addresses, connectivity states: `evenkeel-balance`.
@@ -17,4 +21,6 @@ pub use connect::{
     CloseReason, Connect, ConnectError, ConnectStep, Connected, Connection, ErrorCode, RequestBody,
 };
 pub use connector::{Connecting, Connector};
+#[cfg(feature = "tls")]
+pub use connector::{Tls, TlsError};
 pub use http2::{Http2Config, Http2Connection, ResponseBody, ResponseFuture, StreamReset};
