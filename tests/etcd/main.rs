@@ -1,1 +1,7 @@
-//! Suite `etcd`.
+//! Suite `etcd`: discovery and registration against a real etcd, through what happens to one.
+//!
+//! Without etcd on the machine every test is reported as skipped, by name.
+#![expect(clippy::unwrap_used, reason = "a test panics when its set-up fails")]
+
+mod discover;
+mod seen;

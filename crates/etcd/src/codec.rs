@@ -1,0 +1,117 @@
+//! Key layouts: how an endpoint is written in etcd.
+//!
+//! [`GoEndpoints`] is the default and the format of etcd's own Go client, so servers and clients
+//! of grpc-go are found and find us. Others plug in as a [`Codec`].
+
+mod go;
+mod metadata;
+
+pub use go::GoEndpoints;
+
+use std::fmt;
+
+use evenkeel_core::{Endpoint, ParseAddressError};
+
+/// A key layout: key and value of an endpoint in etcd.
+///
+/// Keys are relative to [`EtcdConfig::prefix`](crate::EtcdConfig::prefix).
+pub trait Codec: Send + Sync + fmt::Debug {
+    /// What every key of `service` starts with. It ends in `/`, so that `user` never sees the
+    /// keys of `user-admin`.
+    fn prefix(&self, service: &str) -> String {
+        format!("{}/", service.trim_end_matches('/'))
+    }
+
+    /// The key of `endpoint`: [`Self::prefix`] and something after it.
+    fn key(&self, service: &str, endpoint: &Endpoint) -> String;
+
+    /// The value of `endpoint`.
+    ///
+    /// # Errors
+    ///
+    /// When the format has no place for a part of it that clients need.
+    fn encode(&self, service: &str, endpoint: &Endpoint) -> Result<Vec<u8>, CodecError>;
+
+    /// The endpoint that a key and its value stand for.
+    ///
+    /// Lenient where that is safe: a server is worth more than a tidy value. What is left out is
+    /// a [`Decoded::remark`].
+    ///
+    /// # Errors
+    ///
+    /// When there is no endpoint in it. It is skipped then; others are not affected.
+    fn decode(&self, key: &str, value: &[u8]) -> Result<Decoded, CodecError>;
+}
+
+/// What a value says.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Decoded {
+    /// The endpoint.
+    pub endpoint: Endpoint,
+    /// What of the value made no sense and was left out.
+    pub remark: Option<String>,
+}
+
+impl Decoded {
+    /// An endpoint of a value that is all right.
+    #[must_use]
+    pub fn new(endpoint: Endpoint) -> Self {
+        Self {
+            endpoint,
+            remark: None,
+        }
+    }
+
+    /// The same, with what was left out.
+    #[must_use]
+    pub fn with_remark(mut self, remark: impl Into<String>) -> Self {
+        self.remark = Some(remark.into());
+        self
+    }
+}
+
+/// A value that stands for no endpoint, or an endpoint that the format cannot express.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CodecError {
+    /// The value is no JSON.
+    #[error("not JSON: {0}")]
+    Json(#[source] serde_json::Error),
+    /// A field is missing or of the wrong type.
+    #[error("{field}: expected {expected}")]
+    #[non_exhaustive]
+    Field {
+        /// The field's name.
+        field: &'static str,
+        /// What should be there.
+        expected: &'static str,
+    },
+    /// The address does not parse, or names no machine.
+    #[error("{0}")]
+    Address(#[source] ParseAddressError),
+    /// The format has no place for it.
+    #[error("the format has no place for {what}")]
+    #[non_exhaustive]
+    NoPlace {
+        /// The part of the endpoint.
+        what: &'static str,
+    },
+    /// Another reason; for codecs of your own.
+    #[error("{0}")]
+    Other(String),
+}
+
+impl CodecError {
+    /// `field` is missing or is not `expected`.
+    #[must_use]
+    pub const fn field(field: &'static str, expected: &'static str) -> Self {
+        Self::Field { field, expected }
+    }
+
+    /// The format has no place for `what`.
+    #[must_use]
+    pub const fn no_place(what: &'static str) -> Self {
+        Self::NoPlace { what }
+    }
+}

@@ -1,0 +1,215 @@
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use evenkeel_core::Target;
+
+use crate::{Codec, EtcdError, GoEndpoints};
+
+/// Where etcd is, how to talk to it, and how endpoints are written there.
+///
+/// ```
+/// use evenkeel_etcd::EtcdConfig;
+///
+/// let config = EtcdConfig::for_target(&"etcd://10.0.0.1:2379,10.0.0.2:2379/user".parse()?);
+/// assert_eq!(config.endpoints, ["http://10.0.0.1:2379", "http://10.0.0.2:2379"]);
+///
+/// let config = EtcdConfig { prefix: "prod/".into(), ..EtcdConfig::default() };
+/// assert_eq!(config.endpoints, ["http://127.0.0.1:2379"]);
+/// # Ok::<(), evenkeel_core::ParseTargetError>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct EtcdConfig {
+    /// The members' client URLs: `http://host:port`, or `https://host:port` with the feature
+    /// `tls`. Default `http://127.0.0.1:2379`; at least one.
+    pub endpoints: Vec<String>,
+    /// Name and password, when etcd has authentication switched on. Default none.
+    pub credentials: Option<Credentials>,
+    /// Certificates for `https://` endpoints. Default none: the roots that the features bring.
+    #[cfg(feature = "tls")]
+    pub tls: Option<crate::TlsOptions>,
+    /// Put before every key as it is, for example `prod/`. Default empty.
+    pub prefix: String,
+    /// How endpoints are written. Default [`GoEndpoints`].
+    pub codec: Arc<dyn Codec>,
+    /// Limit for opening a connection. Default 2 s; more than 0.
+    pub connect_timeout: Duration,
+    /// Limit for one answer of etcd; streams must begin within it. Default 3 s; more than 0.
+    pub request_timeout: Duration,
+    /// How often an HTTP/2 ping asks whether etcd is still there. Default 10 s; at least 5 s,
+    /// because etcd by default closes connections that ping more often.
+    pub keep_alive_interval: Duration,
+    /// How long the answer to a ping may take. Default 3 s; more than 0.
+    pub keep_alive_timeout: Duration,
+    /// Discovery reports an outage after this long. Default 5 s.
+    pub report_after: Duration,
+    /// Discovery lists everything again this often, ±10 %, in case a watch is stuck that looks
+    /// alive. Default 5 min; at least 1 s.
+    pub relist_every: Duration,
+    /// The longest time between two attempts of discovery to reach etcd; they begin 0.1 s apart.
+    /// Default 3 s; more than 0.
+    pub max_backoff: Duration,
+}
+
+/// Name and password of an etcd user.
+#[derive(Clone, PartialEq, Eq)]
+#[expect(
+    clippy::exhaustive_structs,
+    reason = "etcd's password authentication has these two"
+)]
+pub struct Credentials {
+    /// The user's name.
+    pub name: String,
+    /// The password; not shown by `Debug`.
+    pub password: String,
+}
+
+impl Default for EtcdConfig {
+    fn default() -> Self {
+        Self {
+            endpoints: vec!["http://127.0.0.1:2379".to_owned()],
+            credentials: None,
+            #[cfg(feature = "tls")]
+            tls: None,
+            prefix: String::new(),
+            codec: Arc::new(GoEndpoints),
+            connect_timeout: Duration::from_secs(2),
+            request_timeout: Duration::from_secs(3),
+            keep_alive_interval: Duration::from_secs(10),
+            keep_alive_timeout: Duration::from_secs(3),
+            report_after: Duration::from_secs(5),
+            relist_every: Duration::from_secs(300),
+            max_backoff: Duration::from_secs(3),
+        }
+    }
+}
+
+impl EtcdConfig {
+    /// The defaults, with the endpoints in the target's authority when it has one. The service is
+    /// the target's path.
+    #[must_use]
+    pub fn for_target(target: &Target) -> Self {
+        let endpoints = target.authority().split(',').map(str::trim);
+        let endpoints: Vec<_> = endpoints
+            .filter(|endpoint| !endpoint.is_empty())
+            .map(|endpoint| format!("http://{endpoint}"))
+            .collect();
+        let mut config = Self::default();
+        if !endpoints.is_empty() {
+            config.endpoints = endpoints;
+        }
+        config
+    }
+
+    /// Says what cannot work.
+    pub(crate) fn check(&self) -> Result<(), EtcdError> {
+        if self.endpoints.is_empty() {
+            return Err(EtcdError::config("endpoints", "at least one is needed"));
+        }
+        for endpoint in &self.endpoints {
+            check_url(endpoint)?;
+        }
+        let times = [
+            ("connect_timeout", self.connect_timeout, Duration::ZERO),
+            ("request_timeout", self.request_timeout, Duration::ZERO),
+            (
+                "keep_alive_timeout",
+                self.keep_alive_timeout,
+                Duration::ZERO,
+            ),
+            ("max_backoff", self.max_backoff, Duration::ZERO),
+            (
+                "relist_every",
+                self.relist_every,
+                Duration::from_millis(999),
+            ),
+            (
+                "keep_alive_interval",
+                self.keep_alive_interval,
+                Duration::from_millis(4999),
+            ),
+        ];
+        for (field, time, too_short) in times {
+            if time <= too_short {
+                return Err(EtcdError::config(field, format!("{time:?} is too short")));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn check_url(endpoint: &str) -> Result<(), EtcdError> {
+    let wrong = |reason: &str| EtcdError::config("endpoints", format!("{endpoint:?}: {reason}"));
+    let uri: http::Uri = endpoint
+        .parse()
+        .map_err(|error: http::uri::InvalidUri| wrong(&error.to_string()))?;
+    match uri.scheme_str() {
+        Some("http") => {}
+        Some("https") if cfg!(feature = "tls") => {}
+        Some("https") => return Err(wrong("https needs the feature `tls` of evenkeel-etcd")),
+        _ => return Err(wrong("expected http://host:port or https://host:port")),
+    }
+    if uri.port().is_none() {
+        return Err(wrong("the port is missing; etcd's is usually 2379"));
+    }
+    Ok(())
+}
+
+impl fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Credentials")
+            .field("name", &self.name)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_work_is_refused_by_name() {
+        EtcdConfig::default().check().unwrap();
+        let refused = |change: fn(&mut EtcdConfig), why: &str| {
+            let mut config = EtcdConfig::default();
+            change(&mut config);
+            let error = config.check().unwrap_err().to_string();
+            assert!(error.contains(why), "{error}");
+        };
+        refused(|c| c.endpoints.clear(), "endpoints: at least one");
+        refused(
+            |c| c.endpoints = vec!["127.0.0.1:2379".into()],
+            "expected http://",
+        );
+        refused(
+            |c| c.endpoints = vec!["http://etcd".into()],
+            "port is missing",
+        );
+        refused(|c| c.endpoints = vec!["http://a b:1".into()], "endpoints");
+        refused(|c| c.request_timeout = Duration::ZERO, "request_timeout");
+        refused(
+            |c| c.keep_alive_interval = Duration::from_secs(1),
+            "keep_alive_interval",
+        );
+        refused(|c| c.relist_every = Duration::ZERO, "relist_every");
+        if !cfg!(feature = "tls") {
+            refused(
+                |c| c.endpoints = vec!["https://etcd:1".into()],
+                "feature `tls`",
+            );
+        }
+    }
+
+    #[test]
+    fn passwords_are_not_shown() {
+        let credentials = Credentials {
+            name: "root".into(),
+            password: "secret".into(),
+        };
+        let config = EtcdConfig {
+            credentials: Some(credentials),
+            ..EtcdConfig::default()
+        };
+        assert!(!format!("{config:?}").contains("secret"));
+    }
+}

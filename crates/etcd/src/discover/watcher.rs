@@ -1,0 +1,382 @@
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use etcd_client::{GetOptions, KeyValue, WatchOptions, WatchResponse, WatchStream};
+use evenkeel_discover::DiscoverError;
+use tokio::time::{Instant, sleep_until};
+use tracing::{debug, info, warn};
+
+use super::entries::{Entries, Raw};
+use super::outage::Outage;
+use super::{DiscoverStats, Item};
+use crate::backoff::Backoff;
+use crate::connect::Connection;
+use crate::{Etcd, EtcdError};
+
+/// Keys asked for in one request of a list; the pages are of one revision.
+const PAGE: i64 = 1000;
+/// A list's page or a watch response may have this many bytes. gRPC's default of 4 MiB is less
+/// than what a transaction may write.
+const MAX_MESSAGE: usize = 64 << 20;
+/// The first delay between attempts.
+const MIN_BACKOFF: std::time::Duration = std::time::Duration::from_millis(100);
+
+/// Lists, watches, and begins again.
+pub(super) struct Watcher {
+    etcd: Etcd,
+    service: Arc<str>,
+    /// What the full keys start with; ends in `/`.
+    prefix: String,
+    entries: Entries,
+    told_empty: bool,
+    /// An outage was reported, and nothing has contradicted that yet.
+    told_outage: bool,
+    cursor: Cursor,
+    phase: Phase,
+    outage: Outage,
+    backoff: Backoff,
+    stats: Arc<DiscoverStats>,
+}
+
+enum Phase {
+    /// Nothing is under way before then.
+    Wait(Instant),
+    /// To list everything.
+    List,
+    /// To watch what comes after the list.
+    Open(Box<Connection>),
+    Watch(Watch),
+}
+
+struct Watch {
+    stream: WatchStream,
+    generation: u64,
+    since: Instant,
+    /// When to list again although the watch seems well.
+    relist_at: Instant,
+}
+
+/// Which cluster, and how much of its history we have.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Cursor {
+    cluster: u64,
+    revision: i64,
+}
+
+impl Cursor {
+    /// Whether `header` comes from after this point of the same history; takes the step if so.
+    fn advance(&mut self, header: Self) -> bool {
+        let ok = header.cluster == self.cluster && header.revision >= self.revision;
+        if ok {
+            self.revision = header.revision;
+        }
+        ok
+    }
+}
+
+impl From<&etcd_client::ResponseHeader> for Cursor {
+    fn from(header: &etcd_client::ResponseHeader) -> Self {
+        Self {
+            cluster: header.cluster_id(),
+            revision: header.revision(),
+        }
+    }
+}
+
+impl Watcher {
+    pub(super) fn new(etcd: Etcd, service: &str, stats: Arc<DiscoverStats>) -> Self {
+        let config = etcd.config();
+        let prefix = etcd.key(&config.codec.prefix(service));
+        let codec = Arc::clone(&config.codec);
+        Self {
+            entries: Entries::new(codec, config.prefix.clone(), Arc::clone(&stats)),
+            outage: Outage::new(config.report_after),
+            backoff: Backoff::new(MIN_BACKOFF, config.max_backoff),
+            service: service.into(),
+            prefix,
+            told_empty: false,
+            told_outage: false,
+            cursor: Cursor::default(),
+            phase: Phase::List,
+            stats,
+            etcd,
+        }
+    }
+
+    /// Works until there is something to tell.
+    pub(super) async fn next(mut self) -> (Self, Vec<Item>) {
+        loop {
+            let phase = std::mem::replace(&mut self.phase, Phase::List);
+            let news = match phase {
+                Phase::Wait(until) => {
+                    sleep_until(until).await;
+                    Vec::new()
+                }
+                Phase::List => match self.list().await {
+                    Ok(connection) => {
+                        self.phase = Phase::Open(Box::new(connection));
+                        self.changes()
+                    }
+                    Err(error) => self.failed(&error),
+                },
+                Phase::Open(connection) => match self.open(&connection).await {
+                    Ok(watch) => {
+                        self.phase = Phase::Watch(watch);
+                        self.well()
+                    }
+                    Err(error) => {
+                        self.etcd.discard(connection.generation()).await;
+                        self.failed(&error)
+                    }
+                },
+                Phase::Watch(watch) => self.follow(watch).await,
+            };
+            if !news.is_empty() {
+                return (self, news);
+            }
+        }
+    }
+
+    /// Takes over what etcd has now.
+    async fn list(&mut self) -> Result<Connection, EtcdError> {
+        let connection = self.etcd.connection().await?;
+        match self.pages(&connection).await {
+            Ok((cursor, list)) => {
+                self.stats.lists.fetch_add(1, Ordering::Relaxed);
+                let same = self.cursor == Cursor::default() || self.cursor.advance(cursor);
+                if !same {
+                    let (service, from) = (&self.service, self.cursor);
+                    info!(%service, ?from, to = ?cursor, "etcd was replaced or restored");
+                }
+                self.cursor = cursor;
+                self.entries.replace(list.iter().map(raw));
+                Ok(connection)
+            }
+            Err(error) => {
+                self.etcd.discard(connection.generation()).await;
+                Err(error)
+            }
+        }
+    }
+
+    async fn pages(&self, connection: &Connection) -> Result<(Cursor, Vec<KeyValue>), EtcdError> {
+        let mut kv = connection
+            .client
+            .kv_client()
+            .max_decoding_message_size(MAX_MESSAGE);
+        let end = range_end(self.prefix.as_bytes());
+        let mut from = self.prefix.clone().into_bytes();
+        let mut cursor = None::<Cursor>;
+        let mut list = Vec::new();
+        loop {
+            let mut options = GetOptions::new().with_range(end.clone()).with_limit(PAGE);
+            if let Some(cursor) = cursor {
+                options = options.with_revision(cursor.revision);
+            }
+            let request = kv.get(from, Some(options));
+            let mut answer = self.etcd.answer("list endpoints", request).await?;
+            let Some(header) = answer.header() else {
+                return Err(EtcdError::ended(
+                    "list endpoints",
+                    "an answer without a header",
+                ));
+            };
+            let cursor = *cursor.get_or_insert(header.into());
+            let more = answer.more();
+            list.append(&mut answer.take_kvs());
+            match list.last() {
+                Some(last) if more => from = [last.key(), b"\0"].concat(),
+                _ => return Ok((cursor, list)),
+            }
+        }
+    }
+
+    /// Watches from the list on; ready when etcd has confirmed it.
+    async fn open(&self, connection: &Connection) -> Result<Watch, EtcdError> {
+        const ACTION: &str = "watch endpoints";
+        let mut client = connection
+            .client
+            .watch_client()
+            .max_decoding_message_size(MAX_MESSAGE);
+        let options = WatchOptions::new()
+            .with_range(range_end(self.prefix.as_bytes()))
+            .with_start_revision(self.cursor.revision + 1)
+            .with_progress_notify();
+        let request = async {
+            let mut stream = client.watch(self.prefix.as_str(), Some(options)).await?;
+            let first = stream.message().await?;
+            Ok((stream, first))
+        };
+        let (stream, first) = self.etcd.answer(ACTION, request).await?;
+        match first {
+            Some(first) if first.created() && !first.canceled() => {}
+            Some(first) => return Err(EtcdError::ended(ACTION, end_of(&first))),
+            None => return Err(EtcdError::ended(ACTION, "refused")),
+        }
+        let now = Instant::now();
+        let jitter = 0.9 + 0.2 * fastrand::f64();
+        let relist_every = self.etcd.config().relist_every.mul_f64(jitter);
+        Ok(Watch {
+            stream,
+            generation: connection.generation(),
+            since: now,
+            relist_at: now + relist_every,
+        })
+    }
+
+    /// Waits for the next response and applies it; begins again when the watch has ended.
+    async fn follow(&mut self, mut watch: Watch) -> Vec<Item> {
+        let message = tokio::select! {
+            message = watch.stream.message() => message,
+            () = sleep_until(watch.relist_at) => {
+                debug!(service = %self.service, "listing again, as it is time");
+                return Vec::new();
+            }
+        };
+        let error = match message {
+            Ok(Some(response)) => match self.apply(&response) {
+                Ok(()) => {
+                    self.phase = Phase::Watch(watch);
+                    return self.changes();
+                }
+                Err(reason) => EtcdError::ended("watch endpoints", reason),
+            },
+            Ok(None) => EtcdError::ended("watch endpoints", "the stream was closed"),
+            Err(error) => {
+                self.etcd.discard(watch.generation).await;
+                EtcdError::request("watch endpoints", error)
+            }
+        };
+        if watch.since.elapsed() >= self.etcd.config().max_backoff {
+            // It was a good one: no wait before the list, which also tells whether etcd is there.
+            self.backoff.reset();
+            info!(service = %self.service, "the watch has ended, listing again: {error}");
+            return Vec::new();
+        }
+        self.failed(&error)
+    }
+
+    /// The whole response or nothing.
+    fn apply(&mut self, response: &WatchResponse) -> Result<(), String> {
+        if response.canceled() {
+            return Err(end_of(response));
+        }
+        let header = response.header().ok_or("a response without a header")?;
+        let (from, header) = (self.cursor, Cursor::from(header));
+        if !self.cursor.advance(header) {
+            return Err(format!("history went from {from:?} to {header:?}"));
+        }
+        for entry in response.events().iter().filter_map(|event| event.kv()) {
+            // Only a deleted key has version 0; `Event::event_type` panics on types it does not know.
+            if entry.version() == 0 {
+                self.entries.delete(entry.key());
+            } else {
+                self.entries.put(raw(entry));
+            }
+        }
+        Ok(())
+    }
+
+    /// What to tell of the entries.
+    fn changes(&mut self) -> Vec<Item> {
+        let mut news: Vec<Item> = self.entries.changes().into_iter().map(Ok).collect();
+        let empty = self.entries.is_empty();
+        if empty && !self.told_empty {
+            let name = Arc::clone(self.etcd.name());
+            news.push(Err(DiscoverError::empty(name, Arc::clone(&self.service))));
+        }
+        self.told_empty = empty;
+        self.told_outage &= news.is_empty();
+        news
+    }
+
+    /// An attempt has failed: when to try again, and what to tell.
+    fn failed(&mut self, error: &EtcdError) -> Vec<Item> {
+        let now = Instant::now();
+        let failed = self.outage.failed(now.into_std(), error.is_refusal());
+        *self.stats.stale_since.lock() = Some(failed.since);
+        let until = now + self.backoff.next(fastrand::f64());
+        let due = self.outage.report_due().map(Instant::from_std);
+        self.phase = Phase::Wait(due.map_or(until, |due| until.min(due)));
+        let (service, etcd) = (&self.service, self.etcd.name());
+        if failed.first {
+            warn!(%service, %etcd, "discovery is failing, the last endpoints stay: {error}");
+        } else {
+            debug!(%service, %etcd, "{error}");
+        }
+        if !failed.report {
+            return Vec::new();
+        }
+        self.told_empty = false;
+        self.told_outage = true;
+        vec![Err(DiscoverError::unavailable(
+            Arc::clone(etcd),
+            failed.since,
+            now.into_std(),
+            error.clone(),
+        ))]
+    }
+
+    /// The list is good and watched.
+    fn well(&mut self) -> Vec<Item> {
+        *self.stats.stale_since.lock() = None;
+        let Some(since) = self.outage.over() else {
+            return Vec::new();
+        };
+        let down_for = Instant::now().into_std().saturating_duration_since(since);
+        info!(service = %self.service, ?down_for, "discovery works again");
+        if !std::mem::take(&mut self.told_outage) {
+            return Vec::new();
+        }
+        // Told once more as it is, because nothing else says that the outage is over.
+        self.entries.any().map(Ok).into_iter().collect()
+    }
+}
+
+fn raw(entry: &KeyValue) -> Raw<'_> {
+    Raw {
+        key: entry.key(),
+        value: entry.value(),
+        revision: entry.mod_revision(),
+    }
+}
+
+/// Why a watch was cancelled.
+fn end_of(response: &WatchResponse) -> String {
+    match (response.compact_revision(), response.cancel_reason()) {
+        (0, "") => "cancelled".to_owned(),
+        (0, reason) => reason.to_owned(),
+        (revision, _) => format!("compacted up to revision {revision}"),
+    }
+}
+
+/// The first key after all that start with `prefix`. A prefix ends in `/`, so there is one.
+fn range_end(prefix: &[u8]) -> Vec<u8> {
+    let mut end = prefix.to_owned();
+    if let Some(last) = end.last_mut() {
+        *last = last.saturating_add(1);
+    }
+    end
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_range_ends_before_the_neighbours() {
+        assert_eq!(range_end(b"user/"), b"user0");
+        assert!(b"user/z".as_slice() < b"user0".as_slice());
+        assert!(b"user-admin/x".as_slice() < b"user/".as_slice());
+    }
+
+    #[test]
+    fn the_cursor_only_goes_forward_in_one_history() {
+        let at = |cluster, revision| Cursor { cluster, revision };
+        let mut cursor = at(1, 10);
+        assert!(cursor.advance(at(1, 10)) && cursor.advance(at(1, 12)));
+        assert_eq!(cursor, at(1, 12));
+        assert!(!cursor.advance(at(1, 11)) && !cursor.advance(at(2, 13)));
+        assert_eq!(cursor, at(1, 12));
+    }
+}

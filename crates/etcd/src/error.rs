@@ -1,0 +1,114 @@
+use std::error::Error;
+use std::time::Duration;
+
+use evenkeel_core::error::chain;
+use tonic::Code;
+
+/// What went wrong with etcd.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum EtcdError {
+    /// A configuration that cannot work.
+    #[error("etcd configuration: {field}: {reason}")]
+    #[non_exhaustive]
+    Config {
+        /// The field of the configuration.
+        field: &'static str,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// etcd, or the way there, answered with an error.
+    #[error("{action}: {reason}")]
+    #[non_exhaustive]
+    Request {
+        /// What was asked for.
+        action: &'static str,
+        /// The gRPC code; UNAVAILABLE when there is no connection.
+        code: Code,
+        /// The answer, with its sources.
+        reason: String,
+    },
+    /// No answer in time.
+    #[error("{action}: no answer within {within:?}")]
+    #[non_exhaustive]
+    Timeout {
+        /// What was asked for.
+        action: &'static str,
+        /// The limit.
+        within: Duration,
+    },
+    /// A watch or keep-alive stream has ended.
+    #[error("{action}: {reason}")]
+    #[non_exhaustive]
+    StreamEnded {
+        /// What it was for.
+        action: &'static str,
+        /// What etcd said, or what was seen.
+        reason: String,
+    },
+    /// The lease expired or was revoked, and the keys under it are gone.
+    #[error("the lease was lost")]
+    LeaseLost,
+    /// The key was deleted or overwritten by somebody else.
+    #[error("{key} was deleted or overwritten")]
+    #[non_exhaustive]
+    KeyLost {
+        /// The key.
+        key: String,
+    },
+}
+
+impl EtcdError {
+    pub(crate) fn config(field: &'static str, reason: impl Into<String>) -> Self {
+        let reason = reason.into();
+        Self::Config { field, reason }
+    }
+
+    pub(crate) fn ended(action: &'static str, reason: impl Into<String>) -> Self {
+        let reason = reason.into();
+        Self::StreamEnded { action, reason }
+    }
+
+    pub(crate) fn request(action: &'static str, error: etcd_client::Error) -> Self {
+        let (code, reason) = match error {
+            etcd_client::Error::GRpcStatus(status) => (status.code(), status_text(&status)),
+            etcd_client::Error::TransportError(error) => (Code::Unavailable, chain(&error)),
+            other => (Code::Unknown, other.to_string()),
+        };
+        Self::Request {
+            action,
+            code,
+            reason,
+        }
+    }
+
+    /// Whether etcd has refused us for who we are: nothing that goes away by waiting.
+    pub(crate) fn is_refusal(&self) -> bool {
+        match self {
+            Self::Request { code, reason, .. } => match code {
+                Code::PermissionDenied => true,
+                Code::InvalidArgument => reason.contains("authentication failed"),
+                _ => false,
+            },
+            _ => false,
+        }
+    }
+
+    /// Whether etcd does not know (any more) what was named: a lease that is gone.
+    pub(crate) fn is_not_found(&self) -> bool {
+        matches!(self, Self::LeaseLost)
+            || matches!(self, Self::Request { code, .. } if *code == Code::NotFound)
+    }
+}
+
+/// The message of a status and its sources; tonic's own `Display` has all of the struct in it.
+fn status_text(status: &tonic::Status) -> String {
+    let sources = status.source().map(chain);
+    match (status.message(), sources) {
+        ("", None) => status.code().description().to_owned(),
+        ("", Some(sources)) => sources,
+        (message, Some(sources)) if !sources.contains(message) => format!("{message}: {sources}"),
+        (_, Some(sources)) => sources,
+        (message, None) => message.to_owned(),
+    }
+}
