@@ -1,1 +1,3 @@
-//! The demo and the examples.
+//! The `UserService` demo; the small examples are in `examples/`.
+
+pub mod demo;
