@@ -173,8 +173,11 @@ impl ServiceConfig {
     ///
     /// The first thing that is wrong; then none of it counts.
     pub fn parse_with(json: &str, registry: &PolicyRegistry) -> Result<Self, ConfigError> {
-        let mut options = ParseOptions::default();
-        options.registry = registry.clone();
+        let registry = registry.clone();
+        let options = ParseOptions {
+            registry,
+            ..ParseOptions::default()
+        };
         options.parse(json)
     }
 
