@@ -1,0 +1,88 @@
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use evenkeel_core::error::BoxError;
+use evenkeel_core::observe::head_status;
+use http::Response;
+use http_body::Body;
+use pin_project_lite::pin_project;
+use tokio::time::Sleep;
+use tonic::Status;
+
+use super::DeadlineBody;
+use super::expiry::Expiry;
+
+pin_project! {
+    /// The response of a call that ends at its deadline.
+    pub struct ResponseFuture<F> {
+        // `None`: over, and dropped.
+        #[pin]
+        inner: Option<F>,
+        #[pin]
+        timer: Option<Sleep>,
+        expiry: Expiry,
+    }
+}
+
+impl<F> ResponseFuture<F> {
+    pub(super) const fn new(inner: F, expiry: Expiry) -> Self {
+        Self {
+            inner: Some(inner),
+            timer: None,
+            expiry,
+        }
+    }
+
+    pub(super) const fn expired(expiry: Expiry) -> Self {
+        Self {
+            inner: None,
+            timer: None,
+            expiry,
+        }
+    }
+}
+
+impl<F, R, E> Future for ResponseFuture<F>
+where
+    F: Future<Output = Result<Response<R>, E>>,
+    E: Into<BoxError>,
+    R: Body,
+    R::Error: Into<BoxError>,
+{
+    type Output = Result<Response<DeadlineBody<R>>, Status>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut this = self.project();
+        let Some(inner) = this.inner.as_mut().as_pin_mut() else {
+            return Poll::Ready(Err(this.expiry.exceeded("there was no time to send it")));
+        };
+        // The call goes first: what it waits for in vain is known there.
+        match inner.poll(cx) {
+            Poll::Ready(Ok(response)) => {
+                if this.expiry.exists()
+                    && head_status(&response).is_some_and(|code| this.expiry.explains(code))
+                {
+                    return Poll::Ready(Err(this.expiry.exceeded("the server gave up")));
+                }
+                let expiry = this.expiry.clone();
+                Poll::Ready(Ok(response.map(|body| DeadlineBody::new(body, expiry))))
+            }
+            Poll::Ready(Err(error)) => Poll::Ready(Err(this.expiry.status(error.into()))),
+            Poll::Pending => {
+                ready!(this.expiry.poll(this.timer, cx));
+                this.inner.set(None);
+                Poll::Ready(Err(this.expiry.exceeded("no response yet")))
+            }
+        }
+    }
+}
+
+impl<F> fmt::Debug for ResponseFuture<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("deadline::ResponseFuture")
+            .field("expiry", &self.expiry)
+            .finish_non_exhaustive()
+    }
+}

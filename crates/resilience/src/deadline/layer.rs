@@ -1,0 +1,39 @@
+use std::time::Duration;
+
+use evenkeel_service_config::ServiceConfig;
+use tower_layer::Layer;
+
+use super::Deadline;
+use crate::methods::Methods;
+
+/// Gives every call its deadline; see the [module](super).
+#[derive(Clone, Debug)]
+pub struct DeadlineLayer {
+    methods: Methods<Duration>,
+}
+
+impl DeadlineLayer {
+    /// Timeouts per method, as `config` has them. Callers may ask for less, never for more.
+    #[must_use]
+    pub fn new(config: &ServiceConfig) -> Self {
+        Self {
+            methods: Methods::Config(config.clone()),
+        }
+    }
+
+    /// The same timeout for every method; zero fails each call at once.
+    #[must_use]
+    pub const fn for_all(timeout: Duration) -> Self {
+        Self {
+            methods: Methods::All(timeout),
+        }
+    }
+}
+
+impl<S> Layer<S> for DeadlineLayer {
+    type Service = Deadline<S>;
+
+    fn layer(&self, inner: S) -> Deadline<S> {
+        Deadline::new(inner, self.methods.clone())
+    }
+}

@@ -1,0 +1,50 @@
+//! Tries failed calls again, each time with a fresh pick.
+//!
+//! Which failures, how often and when is the method's `retryPolicy`; the layer only carries the
+//! decisions of [`evenkeel_policy::retry`] out. Without a policy nothing is retried but what no
+//! server has seen.
+//!
+//! Each attempt from the second on carries an [`Attempt`](evenkeel_core::Attempt) with the
+//! endpoints that were tried, so that the picker goes elsewhere (failover), and
+//! `grpc-previous-rpc-attempts`. A call that has a deadline sends what is left of it as
+//! `grpc-timeout`. Otherwise every attempt is the same request, extensions included.
+//!
+//! # Commit
+//!
+//! No attempt follows a response whose head is not already a failure, or one more byte of request
+//! than the buffers hold. What a call had buffered is released then.
+//!
+//! # Errors
+//!
+//! A call that fails has the status of its last attempt. After more than one attempt an error has
+//! [`CallFailed`](evenkeel_core::error::CallFailed) as its source, and a response that is a
+//! failure has the metadata `evenkeel-attempts`, which tells each attempt's endpoint and code.
+//!
+//! # Cancel safety
+//!
+//! Dropping a call's future ends its running attempt, its delay and its buffers.
+//!
+//! # Not here
+//!
+//! Choosing the endpoint: the balancer below. The call's time: [`deadline`](crate::deadline).
+//!
+//! # Specification
+//!
+//! gRFC A6, without hedging.
+
+mod body;
+mod call;
+mod failure;
+mod future;
+mod head;
+mod layer;
+mod replay;
+mod service;
+#[cfg(test)]
+mod tests;
+
+pub use body::ResponseBody;
+pub use future::ResponseFuture;
+pub use layer::{RetryConfig, RetryLayer};
+pub use replay::ReplayBody;
+pub use service::Retry;

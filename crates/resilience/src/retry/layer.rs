@@ -1,0 +1,96 @@
+use std::sync::Arc;
+
+use evenkeel_policy::retry::RetryPolicy;
+use evenkeel_policy::throttle::Throttle;
+use evenkeel_service_config::ServiceConfig;
+use tower_layer::Layer;
+
+use super::Retry;
+use super::replay::Budget;
+use crate::methods::Methods;
+
+/// What a service config does not say about retries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::exhaustive_structs, reason = "plain data")]
+pub struct RetryConfig {
+    /// Whether retry policies are followed at all. Default true. What no server has seen is tried
+    /// again in any case.
+    pub enabled: bool,
+    /// How much of its request a call keeps for further attempts, in bytes. Default 256 KiB. A
+    /// longer one is sent, but never again.
+    pub call_buffer: usize,
+    /// How much all calls together keep, in bytes. Default 16 MiB. Unary requests of up to 1 KiB
+    /// do not count: the rest of their call is larger.
+    pub channel_buffer: usize,
+}
+
+impl Default for RetryConfig {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            call_buffer: 256 * 1024,
+            channel_buffer: 16 * 1024 * 1024,
+        }
+    }
+}
+
+/// Tries failed calls again; see the [module](super).
+///
+/// # Clone
+///
+/// The services of a layer and of its clones share one throttle and one buffer budget.
+#[derive(Clone, Debug)]
+pub struct RetryLayer {
+    methods: Methods<RetryPolicy>,
+    throttle: Option<Arc<Throttle>>,
+    config: RetryConfig,
+    budget: Arc<Budget>,
+}
+
+impl RetryLayer {
+    /// Retries as `config` has them per method, throttled by its `retryThrottling`.
+    #[must_use]
+    pub fn new(config: &ServiceConfig) -> Self {
+        let throttle = config.retry_throttling().map(Throttle::new).map(Arc::new);
+        Self::of(Methods::Config(config.clone()), throttle)
+    }
+
+    /// The same policy for every method; for channels without a service config whose methods may
+    /// all be called twice.
+    #[must_use]
+    pub fn for_all(policy: RetryPolicy) -> Self {
+        Self::of(Methods::All(policy), None)
+    }
+
+    fn of(methods: Methods<RetryPolicy>, throttle: Option<Arc<Throttle>>) -> Self {
+        let config = RetryConfig::default();
+        Self {
+            methods,
+            throttle,
+            config,
+            budget: Arc::new(Budget::new(config.channel_buffer)),
+        }
+    }
+
+    /// The same layer with other limits, and with a buffer budget of its own.
+    #[must_use]
+    pub fn with_config(mut self, config: RetryConfig) -> Self {
+        self.config = config;
+        self.budget = Arc::new(Budget::new(config.channel_buffer));
+        self
+    }
+}
+
+impl<S> Layer<S> for RetryLayer {
+    type Service = Retry<S>;
+
+    fn layer(&self, inner: S) -> Retry<S> {
+        Retry {
+            inner,
+            methods: self.methods.clone(),
+            throttle: self.throttle.clone(),
+            config: self.config,
+            budget: Arc::clone(&self.budget),
+        }
+    }
+}

@@ -1,0 +1,358 @@
+use std::collections::VecDeque;
+use std::mem;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Wake, Waker};
+
+use bytes::Bytes;
+use evenkeel_core::error::{BoxError, into_status};
+use http::HeaderMap;
+use http_body::{Body, Frame};
+use parking_lot::Mutex;
+use tonic::Status;
+
+use super::Lease;
+
+/// A body that several attempts read, one after the other or at once.
+pub(in crate::retry) struct Replay<B> {
+    state: Mutex<State<B>>,
+    waiting: Arc<Waiting>,
+    /// Wakes every waiting reader.
+    waker: Waker,
+}
+
+struct State<B> {
+    /// `None` when it has ended, or when its owner reads it directly.
+    source: Option<B>,
+    end: Option<End>,
+    /// What was read of the source and may still be asked for.
+    frames: VecDeque<Bytes>,
+    /// The number of frames before those.
+    gone: usize,
+    buffered: usize,
+    limit: usize,
+    lease: Lease,
+    readers: Vec<Position>,
+    /// The only reader there may be from now on.
+    owner: Option<u32>,
+    last_reader: u32,
+}
+
+#[derive(Clone, Debug)]
+enum End {
+    Data,
+    Trailers(HeaderMap),
+    Failed(Status),
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Position {
+    reader: u32,
+    /// The number of frames it has read.
+    next: usize,
+}
+
+/// The next step of a reader.
+enum Step<B> {
+    Frame(Option<Result<Frame<Bytes>, Status>>),
+    Wait,
+    /// Everything that was kept is read, and the rest is this reader's alone.
+    Own(B),
+}
+
+impl<B> Replay<B> {
+    /// The rest of a body whose first `frames` (and `trailers`) were read.
+    pub(in crate::retry) fn new(
+        source: B,
+        frames: Vec<Bytes>,
+        trailers: Option<HeaderMap>,
+        limit: usize,
+        lease: Lease,
+    ) -> Arc<Self> {
+        let waiting = Arc::new(Waiting::default());
+        let ended = trailers.is_some();
+        let buffered = frames.iter().map(Bytes::len).sum();
+        let mut state = State {
+            source: (!ended).then_some(source),
+            end: trailers.map(End::Trailers),
+            frames: frames.into(),
+            gone: 0,
+            buffered,
+            limit,
+            lease,
+            readers: Vec::new(),
+            owner: None,
+            last_reader: 0,
+        };
+        if buffered > limit || !state.lease.resize(buffered) {
+            // The first reader will get it, and no other.
+            state.owner = Some(1);
+        }
+        Arc::new(Self {
+            state: Mutex::new(state),
+            waker: Arc::clone(&waiting).into(),
+            waiting,
+        })
+    }
+
+    /// Leaves the body to `reader` alone and forgets what it has read. The first call decides.
+    pub(in crate::retry) fn commit(&self, reader: u32) {
+        {
+            let mut state = self.state.lock();
+            if state.owner.is_some() {
+                return;
+            }
+            state.own(reader);
+        }
+        // The others learn that they have lost.
+        self.waiting.wake_all();
+    }
+
+    /// Whether no further reader can be served.
+    pub(in crate::retry) fn is_committed(&self) -> bool {
+        self.state.lock().owner.is_some()
+    }
+
+    /// Whether the caller's body has failed: sending it again would fail the same way.
+    pub(in crate::retry) fn has_failed(&self) -> bool {
+        matches!(self.state.lock().end, Some(End::Failed(_)))
+    }
+
+    /// The reader that was made last.
+    pub(in crate::retry) fn last_reader(&self) -> u32 {
+        self.state.lock().last_reader
+    }
+}
+
+impl<B> State<B> {
+    fn own(&mut self, reader: u32) {
+        self.owner = Some(reader);
+        let read = self.position(reader).map_or(0, |position| position.next);
+        self.forget_before(read);
+    }
+
+    fn position(&mut self, reader: u32) -> Option<&mut Position> {
+        self.readers.iter_mut().find(|it| it.reader == reader)
+    }
+
+    fn forget_before(&mut self, next: usize) {
+        while self.gone < next
+            && let Some(frame) = self.frames.pop_front()
+        {
+            self.gone += 1;
+            self.buffered -= frame.len();
+        }
+        self.lease.resize(self.buffered);
+    }
+
+    fn advance(&mut self, reader: u32) {
+        if let Some(position) = self.position(reader) {
+            position.next += 1;
+        }
+        if self.owner == Some(reader) {
+            let next = self.position(reader).map_or(0, |position| position.next);
+            self.forget_before(next);
+        }
+    }
+
+    /// Takes what the source gave; `false` when it is more than may be kept.
+    fn keep(&mut self, data: Bytes) -> bool {
+        let buffered = self.buffered.saturating_add(data.len());
+        if buffered > self.limit || !self.lease.resize(buffered) {
+            return false;
+        }
+        self.buffered = buffered;
+        self.frames.push_back(data);
+        true
+    }
+}
+
+impl<B> Replay<B>
+where
+    B: Body<Data = Bytes> + Unpin,
+    B::Error: Into<BoxError>,
+{
+    fn step(&self, reader: u32, cx: &mut Context<'_>) -> Step<B> {
+        let mut state = self.state.lock();
+        if state.owner.is_some_and(|owner| owner != reader) {
+            let lost = Status::cancelled("another attempt of this call was committed");
+            return Step::Frame(Some(Err(lost)));
+        }
+        let next = state.position(reader).map_or(0, |position| position.next);
+        if let Some(frame) = state.frames.get(next - state.gone) {
+            let frame = Frame::data(frame.clone());
+            state.advance(reader);
+            return Step::Frame(Some(Ok(frame)));
+        }
+        if let Some(end) = &state.end {
+            let at_end = next == state.gone + state.frames.len();
+            let frame = match end {
+                End::Trailers(trailers) if at_end => Some(Ok(Frame::trailers(trailers.clone()))),
+                End::Failed(status) if at_end => Some(Err(status.clone())),
+                _ => None,
+            };
+            state.advance(reader);
+            return Step::Frame(frame);
+        }
+        if state.owner == Some(reader)
+            && let Some(source) = state.source.take()
+        {
+            return Step::Own(source);
+        }
+
+        let Some(source) = &mut state.source else {
+            return Step::Frame(None);
+        };
+        self.waiting.register(reader, cx.waker());
+        let mut shared = Context::from_waker(&self.waker);
+        let Poll::Ready(frame) = Pin::new(source).poll_frame(&mut shared) else {
+            return Step::Wait;
+        };
+        let mut finished = None;
+        let frame = match frame {
+            Some(Ok(frame)) => match frame.into_data() {
+                Ok(data) => {
+                    if !state.keep(data.clone()) {
+                        // Past the end of everything kept, so all of that can go.
+                        state.own(reader);
+                        state.gone += 1;
+                    }
+                    Some(Ok(Frame::data(data)))
+                }
+                Err(frame) => {
+                    let trailers = frame.into_trailers().unwrap_or_default();
+                    state.end = Some(End::Trailers(trailers.clone()));
+                    finished = state.source.take();
+                    Some(Ok(Frame::trailers(trailers)))
+                }
+            },
+            Some(Err(error)) => {
+                let status = into_status(error.into());
+                state.end = Some(End::Failed(status.clone()));
+                finished = state.source.take();
+                Some(Err(status))
+            }
+            None => {
+                state.end = Some(End::Data);
+                finished = state.source.take();
+                None
+            }
+        };
+        state.advance(reader);
+        drop(state);
+        // The caller's own code, and whoever waits, run without the lock.
+        drop(finished);
+        self.waiting.wake_others(reader);
+        Step::Frame(frame)
+    }
+}
+
+/// One attempt's place in a [`Replay`].
+pub(super) struct Reader<B> {
+    replay: Arc<Replay<B>>,
+    id: u32,
+    /// The body itself, once it is this reader's alone.
+    own: Option<B>,
+}
+
+impl<B> Reader<B> {
+    pub(super) fn new(replay: Arc<Replay<B>>) -> Self {
+        let id = {
+            let mut state = replay.state.lock();
+            state.last_reader += 1;
+            let reader = state.last_reader;
+            state.readers.push(Position { reader, next: 0 });
+            reader
+        };
+        Self {
+            replay,
+            id,
+            own: None,
+        }
+    }
+}
+
+impl<B> Reader<B>
+where
+    B: Body<Data = Bytes> + Unpin,
+    B::Error: Into<BoxError>,
+{
+    pub(super) fn poll_frame(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        loop {
+            if let Some(own) = &mut self.own {
+                let frame = Pin::new(own).poll_frame(cx);
+                return frame.map_err(|error| into_status(error.into()));
+            }
+            match self.replay.step(self.id, cx) {
+                Step::Frame(frame) => return Poll::Ready(frame),
+                Step::Wait => return Poll::Pending,
+                Step::Own(source) => self.own = Some(source),
+            }
+        }
+    }
+
+    pub(super) fn is_end_stream(&self) -> bool {
+        if let Some(own) = &self.own {
+            return own.is_end_stream();
+        }
+        let mut state = self.replay.state.lock();
+        let last = state.gone + state.frames.len();
+        let next = state.position(self.id).map_or(0, |position| position.next);
+        match state.end {
+            None | Some(End::Failed(_)) => false,
+            Some(End::Data) => next >= last,
+            Some(End::Trailers(_)) => next > last,
+        }
+    }
+}
+
+impl<B> Drop for Reader<B> {
+    fn drop(&mut self) {
+        let mut state = self.replay.state.lock();
+        state.readers.retain(|position| position.reader != self.id);
+    }
+}
+
+/// The readers that wait for the source. Its lock is never held while the source is polled, which
+/// may wake from within.
+#[derive(Debug, Default)]
+struct Waiting(Mutex<Vec<(u32, Waker)>>);
+
+impl Waiting {
+    fn register(&self, reader: u32, waker: &Waker) {
+        let mut list = self.0.lock();
+        match list.iter_mut().find(|(id, _)| *id == reader) {
+            Some((_, known)) => known.clone_from(waker),
+            None => list.push((reader, waker.clone())),
+        }
+    }
+
+    fn wake_all(&self) {
+        let list = mem::take(&mut *self.0.lock());
+        for (_, waker) in list {
+            waker.wake();
+        }
+    }
+
+    /// Wakes all but `reader`, which is running and waits no longer.
+    fn wake_others(&self, reader: u32) {
+        let mut list = mem::take(&mut *self.0.lock());
+        list.retain(|(id, _)| *id != reader);
+        for (_, waker) in list {
+            waker.wake();
+        }
+    }
+}
+
+impl Wake for Waiting {
+    fn wake(self: Arc<Self>) {
+        self.wake_all();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.wake_all();
+    }
+}
