@@ -1,0 +1,71 @@
+//! Picking an endpoint allocates nothing, be it for a first attempt or for a retry.
+
+use std::hint::black_box;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+use evenkeel_core::{
+    Address, ConnectivityState, Endpoint, EndpointId, EndpointView, Metadata, Pick, PickArgs,
+    Policy, View,
+};
+use evenkeel_policy::lb::{
+    LeastRequest, LeastRequestConfig, PickFirst, RegisteredWeightedRoundRobin, RoundRobin,
+};
+use http::HeaderMap;
+
+/// READY endpoints of weights that `weight` gives them.
+fn endpoints(weight: impl Fn(u64) -> f64) -> Vec<EndpointView> {
+    let endpoint = |id: u64| {
+        let address = SocketAddr::from(([10, 0, 0, id as u8], 80));
+        let metadata = Metadata::default().with_weight(weight(id));
+        let endpoint = Arc::new(Endpoint::new(Address::Ip(address)).with_metadata(metadata));
+        EndpointView::new(EndpointId(id), endpoint, ConnectivityState::Ready)
+    };
+    (0..20).map(endpoint).collect()
+}
+
+#[test]
+fn picks_allocate_nothing() {
+    let whole = endpoints(|id| id as f64 + 1.0);
+    let fractions = endpoints(|id| 1.0 / (id as f64 + 3.0));
+    let policies: [(&str, Box<dyn Policy>, &[EndpointView]); 5] = [
+        ("pick_first", Box::new(PickFirst::default()), &whole),
+        ("round_robin", Box::new(RoundRobin::new()), &whole),
+        (
+            "least_request",
+            Box::new(LeastRequest::new(LeastRequestConfig::default())),
+            &whole,
+        ),
+        (
+            "weighted, rotation",
+            Box::new(RegisteredWeightedRoundRobin::new()),
+            &whole,
+        ),
+        (
+            "weighted, stride",
+            Box::new(RegisteredWeightedRoundRobin::new()),
+            &fractions,
+        ),
+    ];
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "an origin; nothing depends on it"
+    )]
+    let now = Instant::now();
+    let headers = HeaderMap::new();
+    let tried: Vec<_> = (0..4).map(EndpointId).collect();
+    let all: Vec<_> = (0..20).map(EndpointId).collect();
+    for (name, mut policy, endpoints) in policies {
+        let picker = policy.update(now, &View::new(endpoints, 7)).picker;
+        let counted = allocation_counter::measure(|| {
+            for random in 0..1_000 {
+                for tried in [&[][..], &tried, &all] {
+                    let args = PickArgs::new("/s/m", &headers, random).avoiding(tried);
+                    assert!(matches!(black_box(picker.pick(&args)), Pick::Endpoint(_)));
+                }
+            }
+        });
+        assert_eq!(counted.count_total, 0, "{name}");
+    }
+}
