@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use crate::field::shown;
+
 /// What proto3 allows: 10 000 years.
 const MAX_SECONDS: u64 = 315_576_000_000;
 
@@ -14,23 +16,21 @@ pub(crate) fn parse(value: &Value) -> Result<Duration, String> {
         .and_then(|text| text.strip_suffix('s'))
         .and_then(seconds);
     match parsed {
-        Some(duration) if duration.as_secs() > MAX_SECONDS => {
-            Err(format!("{value} is more than 315576000000 seconds"))
-        }
+        Some(duration) if duration.as_secs() > MAX_SECONDS => Err(format!(
+            "{} is more than 315576000000 seconds",
+            shown(value)
+        )),
         Some(duration) => Ok(duration),
         None if value
             .as_str()
             .and_then(|text| text.strip_prefix('-'))
             .is_some() =>
         {
-            Err(format!(
-                "{} is negative or not a duration",
-                crate::object::shown(value)
-            ))
+            Err(format!("{} is negative or not a duration", shown(value)))
         }
         None => Err(format!(
             "{} is not a duration; write seconds, for example {:?}",
-            crate::object::shown(value),
+            shown(value),
             example(value)
         )),
     }

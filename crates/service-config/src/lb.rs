@@ -5,9 +5,10 @@ use evenkeel_core::Policy;
 use evenkeel_policy::lb::PickFirst;
 use serde_json::{Map, Value};
 
-use crate::object::{Object, Scope, shown};
+use crate::field::shown;
+use crate::object::Scope;
 use crate::suggest::near;
-use crate::{BuildPolicy, ConfigError, Field};
+use crate::{BuildPolicy, ConfigError, Field, Object};
 
 /// The LB policy that a service config has chosen. Cheap to clone.
 ///

@@ -36,6 +36,7 @@ mod config;
 mod document;
 mod duration;
 mod error;
+mod field;
 mod lb;
 mod method;
 mod names;
@@ -47,7 +48,8 @@ mod suggest;
 
 pub use config::{ParseOptions, ServiceConfig};
 pub use error::{ConfigError, Warning};
+pub use field::Field;
 pub use lb::LbConfig;
 pub use method::MethodConfig;
-pub use object::{Field, Object};
+pub use object::Object;
 pub use registry::{BuildPolicy, PolicyFactory, PolicyRegistry};

@@ -197,3 +197,6 @@ where
         Ok(Arc::new((self.parse)(config)?))
     }
 }
+
+#[cfg(test)]
+mod tests;
