@@ -44,7 +44,10 @@ impl Picker for StickyPicker {
         let in_turn = (0..self.ready.len()).map(|turn| (hash + turn) % self.ready.len());
         // A retry goes elsewhere, if there is an elsewhere.
         let untried = |&place: &usize| !call.tried.contains(&self.ready[place].1);
-        let place = in_turn.clone().find(untried).unwrap_or(hash % self.ready.len());
+        let place = in_turn
+            .clone()
+            .find(untried)
+            .unwrap_or(hash % self.ready.len());
         Pick::Endpoint(self.ready[place].0)
     }
 }
@@ -57,10 +60,14 @@ async fn main() -> Result<(), Box<dyn Error>> {
     policies.register_fn("acme.sticky", |config| {
         let header = config.required("header", |field| field.text())?;
         let header = Arc::<str>::from(header);
-        Ok(move || Sticky { header: header.clone() })
+        Ok(move || Sticky {
+            header: header.clone(),
+        })
     });
     let channel = Channel::builder("static:///user-service")
-        .discover(StaticDiscover::new(servers.iter().map(UserServer::endpoint)))
+        .discover(StaticDiscover::new(
+            servers.iter().map(UserServer::endpoint),
+        ))
         .policies(policies)
         .service_config(r#"{"loadBalancingConfig": [{"acme.sticky": {"header": "x-tenant"}}]}"#)
         .build()?;

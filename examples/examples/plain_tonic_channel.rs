@@ -4,7 +4,9 @@
 use std::error::Error;
 use std::time::Duration;
 
-use evenkeel::{BreakerConfig, BreakerLayer, DeadlineLayer, RetryLayer, ServiceConfig, TonicBodyLayer};
+use evenkeel::{
+    BreakerConfig, BreakerLayer, DeadlineLayer, RetryLayer, ServiceConfig, TonicBodyLayer,
+};
 use evenkeel_testkit::pb::{GetByIdRequest, user_service_client::UserServiceClient};
 use evenkeel_testkit::{Behaviour, UserServer};
 use tonic::{Code, transport::Endpoint};
@@ -27,7 +29,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
             }
         }]}"#,
     )?;
-    let channel = Endpoint::from_shared(format!("http://{}", server.address()))?.connect().await?;
+    let channel = Endpoint::from_shared(format!("http://{}", server.address()))?
+        .connect()
+        .await?;
     let service = ServiceBuilder::new()
         .layer(DeadlineLayer::new(&config))
         .layer(RetryLayer::new(&config))

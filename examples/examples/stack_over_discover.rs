@@ -27,7 +27,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .layer(RetryLayer::new(&config))
         .layer(BalanceLayer::new(&config))
         // Your own layers around each endpoint go here, beside the breaker.
-        .layer(EndpointLayer::new(BreakerLayer::new(BreakerConfig::default())))
+        .layer(EndpointLayer::new(BreakerLayer::new(
+            BreakerConfig::default(),
+        )))
         .layer(ConnectLayer::new(Connector::new()))
         .service(registry.watch("user-service"));
     let mut client = UserServiceClient::new(channel);

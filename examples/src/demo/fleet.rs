@@ -70,16 +70,16 @@ impl Member {
     }
 
     /// Tells the registry another weight.
-    pub(super) fn set_weight(&mut self, weight: f64) {
+    pub(super) fn set_weight(&mut self, weight: f64) -> Result<(), Error> {
         self.weight = weight;
-        self.update(Availability::Up);
+        self.update(Availability::Up)
     }
 
     /// Tells the registry that it wants no new calls, or wants them again.
-    pub(super) fn update(&self, availability: Availability) {
+    pub(super) fn update(&self, availability: Availability) -> Result<(), Error> {
         let metadata = Metadata::default().with_weight(self.weight);
-        self.registration
-            .update(metadata.with_availability(availability));
+        let metadata = metadata.with_availability(availability);
+        Ok(self.registration.update(metadata)?)
     }
 
     /// Answers as at first.

@@ -144,7 +144,7 @@ async fn change_weight(stage: &mut Stage) -> Result<(), Error> {
         "weight",
         &format!("{name} registers the weight 50 instead of 10"),
     )?;
-    stage.fleet.members[LIGHT].set_weight(50.0);
+    stage.fleet.members[LIGHT].set_weight(50.0)?;
     let settled = |_: &Stage, facts: &[Facts]| {
         of(facts, &name).is_some_and(|facts| facts.weight == Some(50.0))
     };
@@ -152,7 +152,7 @@ async fn change_weight(stage: &mut Stage) -> Result<(), Error> {
     stage.measure(3.0).await?;
     stage.judge_shares();
     stage.end()?;
-    stage.fleet.members[LIGHT].set_weight(WEIGHTS[LIGHT]);
+    stage.fleet.members[LIGHT].set_weight(WEIGHTS[LIGHT])?;
     Ok(())
 }
 
@@ -164,7 +164,7 @@ async fn drain(stage: &mut Stage) -> Result<(), Error> {
         &format!("{name} takes no new calls and finishes its stream"),
     )?;
     let mut stream = OpenStream::open(&stage.channel, &name).await;
-    stage.fleet.members[MIDDLE].update(Availability::Draining);
+    stage.fleet.members[MIDDLE].update(Availability::Draining)?;
     let settled = |_: &Stage, facts: &[Facts]| {
         of(facts, &name).is_none_or(|facts| facts.availability == Availability::Draining)
     };
@@ -204,7 +204,7 @@ async fn finish(stream: Result<OpenStream, Status>) -> Result<u32, Status> {
 async fn come_back(stage: &mut Stage) -> Result<(), Error> {
     let name = name(stage, MIDDLE);
     stage.begin("undrain", &format!("{name} takes calls again"))?;
-    stage.fleet.members[MIDDLE].update(Availability::Up);
+    stage.fleet.members[MIDDLE].update(Availability::Up)?;
     let settled = |stage: &Stage, facts: &[Facts]| {
         let up = |facts: &Facts| facts.is_well() && facts.availability == Availability::Up;
         facts.iter().filter(|facts| up(facts)).count() == stage.fleet.members.len()
