@@ -2,9 +2,9 @@ use std::collections::VecDeque;
 use std::io::{self, IsTerminal, Write};
 
 use crossterm::cursor::{MoveToColumn, MoveUp};
+use crossterm::queue;
 use crossterm::style::{Attribute, SetAttribute};
 use crossterm::terminal::{Clear, ClearType, size};
-use crossterm::{execute, queue};
 use tokio::time::Instant;
 
 /// Where the demo is shown: a picture that is drawn anew in a terminal, lines elsewhere.
@@ -80,38 +80,55 @@ impl Screen {
         if !self.live {
             return Ok(());
         }
-        self.wipe()?;
-        let (columns, rows) = size().unwrap_or((80, 24));
-        let notes = self.notes.iter();
-        let lines = [&self.phase, ""].map(str::to_owned).into_iter();
-        let lines: Vec<String> = lines
-            .chain(table.iter().cloned())
-            .chain([String::new()])
-            .chain(notes.cloned())
-            .take(usize::from(rows.saturating_sub(1)))
-            .collect();
-        let mut out = io::stdout().lock();
-        for (number, line) in lines.iter().enumerate() {
+        // A terminal that does not know its size says 0.
+        let (columns, rows) = match size() {
+            Ok((columns @ 1.., rows @ 1..)) => (columns, rows),
+            _ => (80, 24),
+        };
+
+        // Written at once and over the old one, so that nothing flickers.
+        let mut picture = Vec::new();
+        self.queue_up(&mut picture)?;
+        let lines = [self.phase.as_str(), ""].into_iter();
+        let lines = lines.chain(table.iter().map(String::as_str)).chain([""]);
+        let lines = lines.chain(self.notes.iter().map(String::as_str));
+        let lines = lines.take(usize::from(rows - 1));
+        let mut drawn = 0;
+        for line in lines {
             // The phase and the heading of the table.
-            if matches!(number, 0 | 2) {
-                queue!(out, SetAttribute(Attribute::Bold))?;
+            if matches!(drawn, 0 | 2) {
+                queue!(picture, SetAttribute(Attribute::Bold))?;
             }
             let shown: String = line.chars().take(usize::from(columns)).collect();
-            write!(out, "{shown}")?;
-            queue!(out, SetAttribute(Attribute::Reset))?;
-            writeln!(out)?;
+            write!(picture, "{shown}")?;
+            let clear = Clear(ClearType::UntilNewLine);
+            queue!(picture, SetAttribute(Attribute::Reset), clear)?;
+            writeln!(picture)?;
+            drawn += 1;
         }
-        self.drawn = u16::try_from(lines.len()).unwrap_or(u16::MAX);
+        queue!(picture, Clear(ClearType::FromCursorDown))?;
+        self.drawn = drawn;
+        let mut out = io::stdout().lock();
+        out.write_all(&picture)?;
         out.flush()
+    }
+
+    /// Goes back to where the picture begins.
+    fn queue_up(&mut self, out: &mut impl Write) -> io::Result<()> {
+        if self.drawn > 0 {
+            queue!(out, MoveUp(self.drawn), MoveToColumn(0))?;
+            self.drawn = 0;
+        }
+        Ok(())
     }
 
     /// Takes the picture away.
     fn wipe(&mut self) -> io::Result<()> {
         if self.drawn > 0 {
-            let up = MoveUp(self.drawn);
-            self.drawn = 0;
-            let clear = Clear(ClearType::FromCursorDown);
-            execute!(io::stdout(), up, MoveToColumn(0), clear)?;
+            let mut out = io::stdout().lock();
+            self.queue_up(&mut out)?;
+            queue!(out, Clear(ClearType::FromCursorDown))?;
+            out.flush()?;
         }
         Ok(())
     }
