@@ -10,12 +10,9 @@ use super::{FailPicker, QueuePicker};
 /// Sends every call to the first endpoint that could be connected (gRPC's `pick_first`).
 ///
 /// ```text
-///            list          one READY              lost
-///  (start) ───────► pass ────────────► connected ──────► idle ──call──► pass
-///                    │ ▲                  ▲ │                           ▲
-///     all failed once│ │ new list         │ └── list without it ────────┘
-///                    ▼ │                  │
-///                 failing ────────────────┘ one READY
+/// pass ──one READY──► connected ──lost──► idle ──a call waits──► pass
+/// pass ──all failed once──► failing ──one READY──► connected
+/// connected ──list without it──► pass
 /// ```
 ///
 /// A *pass* dials the endpoints in order (gRFC A61, Happy Eyeballs): the next one when the last
