@@ -28,7 +28,12 @@ struct Named<T> {
 impl Methods {
     /// What is configured for `/service/method`, the most specific name first.
     pub(crate) fn find(&self, path: &str) -> Option<&Arc<MethodConfig>> {
-        let (service, method) = path.rsplit_once('/').unwrap_or((path, ""));
+        if self.services.is_empty() {
+            return self.default.as_ref();
+        }
+        // From the end, byte by byte: a method's name is short.
+        let slash = path.bytes().rposition(|byte| byte == b'/');
+        let (service, method) = slash.map_or((path, ""), |at| (&path[..at], &path[at + 1..]));
         let service = service.strip_prefix('/').unwrap_or(service);
         let of_service = find(&self.services, service).and_then(|service| {
             let of_method = find(&service.methods, method).and_then(Option::as_ref);

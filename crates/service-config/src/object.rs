@@ -3,7 +3,7 @@ use std::fmt;
 
 use serde_json::{Map, Value};
 
-use crate::suggest::{did_you_mean, near};
+use crate::suggest::near;
 use crate::{ConfigError, Field, ParseOptions, Warning, path};
 
 /// What one parse shares: its options, and the warnings it has given so far.
@@ -151,9 +151,10 @@ impl<'a> Object<'a> {
             if self.asked.iter().any(|name| name.eq_ignore_ascii_case(key)) {
                 continue;
             }
-            let hint = match home(key) {
-                Some(home) => format!("; gRPC has it in {home}"),
-                None => did_you_mean(key, self.asked.iter().copied()),
+            let hint = match (near(key, self.asked.iter().copied()), home(key)) {
+                (Some(near), _) => format!("; did you mean {near:?}?"),
+                (None, Some(home)) => format!("; gRPC has it in {home}"),
+                (None, None) => String::new(),
             };
             let reason = format!("unknown field, ignored{hint}");
             self.scope.warn(path::field(&self.path, key), reason);
