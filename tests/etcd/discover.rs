@@ -1,10 +1,8 @@
 use evenkeel_discover::DiscoverError;
+use evenkeel_etcd::{Etcd, EtcdConfig};
 use evenkeel_testkit::{EtcdServer, eventually};
 
-use crate::seen::{Seen, etcd, value};
-
-const A: &str = "10.0.0.1:80";
-const B: &str = "10.0.0.2:80";
+use crate::seen::{A, B, Seen, config, etcd, value};
 
 #[tokio::test]
 async fn a_service_is_listed_and_then_watched() {
@@ -44,29 +42,153 @@ async fn a_service_without_servers_is_reported_as_empty() {
 }
 
 #[tokio::test]
-async fn a_client_that_starts_before_etcd_says_so_and_catches_up() {
-    let Some(mut server) = EtcdServer::prepare() else {
+async fn neighbours_with_a_similar_name_are_not_seen() {
+    let Some(server) = EtcdServer::start().await else {
         return;
     };
+    let mut client = server.client().await;
+    for key in ["user-admin/1", "user", "user0", "users/1", "my/user/1"] {
+        client.put(key, value(A, 1), None).await.unwrap();
+    }
     let mut seen = Seen::of(etcd(&server), "user");
     seen.until("a report", |seen| seen.report.is_some()).await;
-    let text = seen.report.as_ref().unwrap().to_string();
-    assert!(
-        text.starts_with(&format!("etcd {} unavailable", server.endpoint())),
-        "{text}"
-    );
-    assert!(text.to_lowercase().contains("connection refused"), "{text}");
-    assert!(seen.discover.stats().stale_since().is_some());
+    client.put("user-admin/2", value(A, 1), None).await.unwrap();
+    client.put("user/1", value(B, 1), None).await.unwrap();
+    seen.until_list(&["10.0.0.2:80*1"]).await;
+    assert_eq!(seen.changes, 1);
+}
 
-    server.start_again().await;
-    server
-        .client()
-        .await
-        .put("user/1", value(A, 1), None)
+#[tokio::test]
+async fn a_configured_prefix_comes_before_the_service() {
+    let Some(server) = EtcdServer::start().await else {
+        return;
+    };
+    let mut client = server.client().await;
+    client.put("user/1", value(B, 1), None).await.unwrap();
+    client.put("prod/user/1", value(A, 1), None).await.unwrap();
+    let prefix = "prod/".to_owned();
+    let config = EtcdConfig {
+        prefix,
+        ..config(&server)
+    };
+    let mut seen = Seen::of(Etcd::new(config).unwrap(), "user");
+    seen.until_list(&["10.0.0.1:80*1"]).await;
+}
+
+#[tokio::test]
+async fn a_bad_value_is_skipped_and_counted_and_others_are_seen() {
+    let Some(server) = EtcdServer::start().await else {
+        return;
+    };
+    let mut client = server.client().await;
+    client.put("user/0", "{{{", None).await.unwrap();
+    client.put("user/1", value(A, 1), None).await.unwrap();
+    let mut seen = Seen::of(etcd(&server), "user");
+    seen.until_list(&["10.0.0.1:80*1"]).await;
+    client.put("user/3", r#"{"Addr":17}"#, None).await.unwrap();
+    client.put("user/4", value(B, 1), None).await.unwrap();
+    seen.until_list(&["10.0.0.1:80*1", "10.0.0.2:80*1"]).await;
+    assert_eq!(seen.discover.stats().decode_errors(), 2);
+    client
+        .put("user/0", value("10.0.0.3:80", 1), None)
         .await
         .unwrap();
+    seen.until("the mended one", |seen| seen.list.len() == 3)
+        .await;
+    assert_eq!(seen.discover.stats().decode_errors(), 2);
+}
+
+#[tokio::test]
+async fn another_weight_is_one_insert_and_the_same_value_is_none() {
+    let Some(server) = EtcdServer::start().await else {
+        return;
+    };
+    let mut client = server.client().await;
+    client.put("user/1", value(A, 1), None).await.unwrap();
+    let mut seen = Seen::of(etcd(&server), "user");
     seen.until_list(&["10.0.0.1:80*1"]).await;
+    client.put("user/1", value(A, 1), None).await.unwrap();
+    client.put("user/1", value(A, 2), None).await.unwrap();
+    seen.until_list(&["10.0.0.1:80*2"]).await;
+    assert_eq!(seen.changes, 2);
+}
+
+#[tokio::test]
+async fn two_keys_for_one_server_are_one_endpoint_with_the_newest_metadata() {
+    let Some(server) = EtcdServer::start().await else {
+        return;
+    };
+    let mut client = server.client().await;
+    client.put("user/b", value(A, 1), None).await.unwrap();
+    client.put("user/a", value(A, 2), None).await.unwrap();
+    let mut seen = Seen::of(etcd(&server), "user");
+    seen.until_list(&["10.0.0.1:80*2"]).await;
+    client.delete("user/a", None).await.unwrap();
+    seen.until_list(&["10.0.0.1:80*1"]).await;
+    assert_eq!(seen.list.len(), 1);
+}
+
+#[tokio::test]
+async fn a_long_list_comes_whole() {
+    let Some(server) = EtcdServer::start().await else {
+        return;
+    };
+    let mut client = server.client().await;
+    const SERVERS: usize = 2500;
+    let addresses: Vec<_> = (0..SERVERS)
+        .map(|n| format!("10.0.{}.{}:80", n / 250, n % 250))
+        .collect();
+    for addresses in addresses.chunks(100) {
+        let put = |address: &String| {
+            let key = format!("user/{address}");
+            etcd_client::TxnOp::put(key, value(address, 1), None)
+        };
+        let puts: Vec<_> = addresses.iter().map(put).collect();
+        client
+            .txn(etcd_client::Txn::new().and_then(puts))
+            .await
+            .unwrap();
+    }
+    let mut seen = Seen::of(etcd(&server), "user");
+    seen.until("all of them", |seen| seen.list.len() == SERVERS)
+        .await;
+    assert_eq!((seen.changes, seen.discover.stats().lists()), (SERVERS, 1));
+}
+
+#[tokio::test]
+async fn everything_is_listed_again_from_time_to_time() {
+    let Some(server) = EtcdServer::start().await else {
+        return;
+    };
+    let mut client = server.client().await;
+    client.put("user/1", value(A, 1), None).await.unwrap();
+    let config = EtcdConfig {
+        relist_every: std::time::Duration::from_secs(1),
+        ..config(&server)
+    };
+    let mut seen = Seen::of(Etcd::new(config).unwrap(), "user");
     let stats = seen.discover.stats();
-    let well = eventually("it is well", || stats.stale_since().is_none());
-    seen.meanwhile(well).await;
+    let twice = eventually("two more lists", || stats.lists() >= 3);
+    seen.meanwhile(twice).await;
+    assert_eq!(
+        (seen.changes, seen.report.is_none()),
+        (1, true),
+        "and nothing is told"
+    );
+}
+
+#[tokio::test]
+async fn a_dropped_discovery_leaves_no_watch_behind() {
+    let Some(server) = EtcdServer::start().await else {
+        return;
+    };
+    let mut client = server.client().await;
+    client.put("user/1", value(A, 1), None).await.unwrap();
+    let tasks = tokio::runtime::Handle::current().metrics();
+    let before = tasks.num_alive_tasks();
+    let mut seen = Seen::of(etcd(&server), "user");
+    seen.until_list(&["10.0.0.1:80*1"]).await;
+    assert!(tasks.num_alive_tasks() > before, "the connection has tasks");
+    drop(seen);
+    eventually("all tasks end", || tasks.num_alive_tasks() <= before).await;
 }

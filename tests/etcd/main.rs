@@ -4,4 +4,6 @@
 #![expect(clippy::unwrap_used, reason = "a test panics when its set-up fails")]
 
 mod discover;
+mod outage;
+mod register;
 mod seen;

@@ -6,6 +6,9 @@ use evenkeel_etcd::{Etcd, EtcdConfig, EtcdDiscover};
 use evenkeel_testkit::{EtcdServer, within};
 use futures_util::StreamExt;
 
+pub(crate) const A: &str = "10.0.0.1:80";
+pub(crate) const B: &str = "10.0.0.2:80";
+
 /// A configuration for `server` that reports soon, so that a test does not wait long.
 pub(crate) fn config(server: &EtcdServer) -> EtcdConfig {
     EtcdConfig {

@@ -156,11 +156,11 @@ impl Owned {
     }
 
     /// Changes the list, unless the entry is not this registration's any more.
-    fn change(&self, change: impl FnOnce(&mut List, u64)) {
+    fn change(&self, change: impl FnOnce(&mut List, u64)) -> Result<(), RegisterError> {
         let mut state = self.shared.state.lock();
         state.revision += 1;
         let revision = state.revision;
-        if let Some(list) = state.services.get(&self.service) {
+        let changed = state.services.get(&self.service).is_some_and(|list| {
             list.send_if_modified(|list| {
                 let entry = list.get(&self.key);
                 let own = entry.is_some_and(|entry| entry.state.same_channel(&self.state));
@@ -168,26 +168,29 @@ impl Owned {
                     change(Arc::make_mut(list), revision);
                 }
                 own
-            });
-        }
+            })
+        });
+        changed.then_some(()).ok_or(RegisterError::Ended)
     }
 }
 
 impl Control for Owned {
-    fn update(&self, metadata: Metadata) {
+    fn update(&self, metadata: Metadata) -> Result<(), RegisterError> {
         self.change(|list, revision| {
             if let Some(entry) = list.get_mut(&self.key) {
                 entry.endpoint = entry.endpoint.clone().with_metadata(metadata);
                 entry.revision = revision;
             }
-        });
+        })
     }
 
     fn deregister(&self) {
-        self.change(|list, _| {
+        let gone = self.change(|list, _| {
             list.shift_remove(&self.key);
         });
-        self.shared.forget(&self.service);
+        if gone.is_ok() {
+            self.shared.forget(&self.service);
+        }
         self.state.send_replace(RegistrationState::Deregistered);
     }
 }

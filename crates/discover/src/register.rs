@@ -76,7 +76,11 @@ impl RegistrationState {
 /// What a [`Registrar`] does for one [`Registration`]; implemented by registrars.
 pub trait Control: Send + Sync {
     /// Replaces the entry's metadata; the state is `Registering` until the registry has it.
-    fn update(&self, metadata: Metadata);
+    ///
+    /// # Errors
+    ///
+    /// As [`Registration::update`].
+    fn update(&self, metadata: Metadata) -> Result<(), RegisterError>;
 
     /// Takes the entry out; the state becomes `Deregistered` when the registry has forgotten it.
     /// Called again when the handle is dropped: the second time it does nothing.
@@ -205,8 +209,14 @@ impl Registration {
     }
 
     /// Replaces the endpoint's metadata, for example its weight, or its availability to drain it.
-    pub fn update(&self, metadata: Metadata) {
-        self.control.update(metadata);
+    /// [`Self::registered`] waits until the registry has it.
+    ///
+    /// # Errors
+    ///
+    /// [`RegisterError::Encode`] when the registry's format cannot express it; the entry stays as
+    /// it is. [`RegisterError::Ended`] when the entry is not this registration's any more.
+    pub fn update(&self, metadata: Metadata) -> Result<(), RegisterError> {
+        self.control.update(metadata)
     }
 
     /// Takes the entry out of the registry and waits until it is gone, 3 s at most (or what the

@@ -49,14 +49,14 @@ mod config;
 mod connect;
 mod discover;
 mod error;
-//mod register;
+mod register;
 
 pub use codec::{Codec, CodecError, Decoded, GoEndpoints};
 pub use config::{Credentials, EtcdConfig};
 pub use connect::Etcd;
 pub use discover::{DiscoverStats, EtcdDiscover};
 pub use error::EtcdError;
-//pub use register::{EtcdRegistrar, RegistrarConfig};
+pub use register::{EtcdRegistrar, RegistrarConfig};
 
 #[cfg(feature = "tls")]
 pub use etcd_client::{Certificate, Identity, TlsOptions};

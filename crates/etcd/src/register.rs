@@ -1,1 +1,278 @@
-//! placeholder
+mod lease;
+mod ledger;
+mod worker;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use evenkeel_core::{Endpoint, Metadata};
+use evenkeel_discover::{Control, RegisterError, Registrar, Registration};
+use parking_lot::Mutex;
+use tokio::runtime::Handle;
+use tokio::sync::Notify;
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
+use tracing::{info, warn};
+
+use crate::{Etcd, EtcdError};
+use ledger::Ledger;
+use worker::Worker;
+
+/// Writes servers into etcd and keeps them there, for ever.
+///
+/// All registrations of one registrar hang on one lease, which is renewed every third of its
+/// time to live. Whatever happens to lease, keys or etcd, the registrar puts things right again:
+///
+/// | event | noticed | then |
+/// |---|---|---|
+/// | etcd is down, or cannot be reached | at once, or after 3 s without an answer | tried again, 0.5 s to [`RegistrarConfig::max_backoff`] apart |
+/// | the lease expired or was revoked | at the next renewal | a new lease, all keys written under it |
+/// | a key was deleted or overwritten | at the next renewal | written again under the present lease |
+///
+/// Every key carries the lease, so it goes by itself when the process dies. A key is deleted only
+/// while it carries our lease, so a late deregistration does not hit a successor.
+///
+/// # Clone, drop
+///
+/// Clones share the lease and the background task, which ends when the last clone and the last
+/// [`Registration`] are dropped; keys that are still there then expire with the lease.
+/// [`Self::shutdown`] takes them out at once.
+///
+/// ```no_run
+/// use evenkeel_core::Endpoint;
+/// use evenkeel_discover::Registrar;
+/// use evenkeel_etcd::{Etcd, EtcdConfig, EtcdRegistrar, RegistrarConfig};
+///
+/// # async fn serve(listener: tokio::net::TcpListener) -> Result<(), Box<dyn std::error::Error>> {
+/// let etcd = Etcd::new(EtcdConfig::default())?;
+/// let registrar = EtcdRegistrar::new(etcd, RegistrarConfig::default())?;
+/// let registration = registrar.register("user-service", Endpoint::new(listener.local_addr()?))?;
+/// // … serve until it is time to stop …
+/// registrar.shutdown().await?;
+/// # drop(registration);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+pub struct EtcdRegistrar {
+    inner: Arc<Inner>,
+}
+
+/// How servers are registered.
+#[derive(Clone, Debug)]
+#[expect(clippy::exhaustive_structs, reason = "plain data")]
+pub struct RegistrarConfig {
+    /// How long a key outlives the process that wrote it. Default 10 s; 2 s to 1 h, rounded up to
+    /// whole seconds. etcd may grant more than was asked for.
+    pub ttl: Duration,
+    /// Whether loopback addresses and Unix sockets may be registered: for tests and demos on one
+    /// machine. Default no.
+    pub allow_loopback: bool,
+    /// The longest time between two attempts to reach etcd; they begin 0.5 s apart, and at least
+    /// half of each delay is kept, the rest is random. Never more than half of `ttl`: an etcd
+    /// that comes back gives every lease its whole time again, and whoever returns within that
+    /// time was never gone for its clients. Default 30 s; more than 0.
+    pub max_backoff: Duration,
+    /// The longest that [`EtcdRegistrar::shutdown`] and [`Registration::deregister`] wait for an
+    /// etcd that does not answer. Default 3 s.
+    pub shutdown_timeout: Duration,
+}
+
+impl Default for RegistrarConfig {
+    fn default() -> Self {
+        Self {
+            ttl: Duration::from_secs(10),
+            allow_loopback: false,
+            max_backoff: Duration::from_secs(30),
+            shutdown_timeout: Duration::from_secs(3),
+        }
+    }
+}
+
+impl RegistrarConfig {
+    fn check(&self) -> Result<(), EtcdError> {
+        let bounds = Duration::from_secs(2)..=Duration::from_secs(3600);
+        if !bounds.contains(&self.ttl) {
+            let reason = format!("{:?} is not between 2 s and 1 h", self.ttl);
+            return Err(EtcdError::config("ttl", reason));
+        }
+        if self.max_backoff.is_zero() {
+            return Err(EtcdError::config("max_backoff", "0 s is too short"));
+        }
+        Ok(())
+    }
+}
+
+#[derive(Debug)]
+struct Inner {
+    etcd: Etcd,
+    config: RegistrarConfig,
+    shared: Arc<Shared>,
+    /// At most one task: the worker.
+    tasks: Mutex<JoinSet<()>>,
+}
+
+/// What registrations, registrar and worker have in common.
+#[derive(Debug, Default)]
+struct Shared {
+    ledger: Mutex<Ledger>,
+    /// Tells the worker that the ledger has changed.
+    changed: Notify,
+}
+
+impl EtcdRegistrar {
+    /// A registrar that has not registered anything, and has not asked etcd for anything.
+    ///
+    /// # Errors
+    ///
+    /// [`EtcdError::Config`] for a value out of bounds.
+    pub fn new(etcd: Etcd, config: RegistrarConfig) -> Result<Self, EtcdError> {
+        config.check()?;
+        let inner = Inner {
+            etcd,
+            config,
+            shared: Arc::default(),
+            tasks: Mutex::default(),
+        };
+        Ok(Self {
+            inner: Arc::new(inner),
+        })
+    }
+
+    /// Takes all servers out of etcd, revokes the lease and ends the background task. Further
+    /// registrations are refused.
+    ///
+    /// Waits for etcd [`RegistrarConfig::shutdown_timeout`] at most. If the future is dropped
+    /// before that, the keys expire with the lease.
+    ///
+    /// # Errors
+    ///
+    /// When etcd did not confirm in time; the keys expire with the lease.
+    pub async fn shutdown(&self) -> Result<(), EtcdError> {
+        let mut tasks = std::mem::take(&mut *self.inner.tasks.lock());
+        tasks.shutdown().await;
+        let lease = self.inner.shared.ledger.lock().close();
+        let result = match lease {
+            Some(lease) => self.inner.revoke(lease).await,
+            None => Ok(()),
+        };
+        self.inner.shared.ledger.lock().end();
+        if let Err(error) = &result {
+            warn!("the servers' keys stay in etcd until their lease expires: {error}");
+        }
+        result
+    }
+}
+
+impl Registrar for EtcdRegistrar {
+    /// Registers in the background; see [`RegistrarConfig::allow_loopback`] for local addresses.
+    ///
+    /// # Errors
+    ///
+    /// As the trait says, and [`RegisterError::NoRuntime`] outside of a Tokio runtime.
+    fn register(&self, service: &str, endpoint: Endpoint) -> Result<Registration, RegisterError> {
+        let inner = &self.inner;
+        let config = &inner.config;
+        RegisterError::check(&endpoint, config.allow_loopback)?;
+        let codec = &inner.etcd.config().codec;
+        let key = inner.etcd.key(&codec.key(service, &endpoint));
+        let value = encode(&inner.etcd, service, &endpoint)?;
+        inner.start()?;
+        info!(service, %endpoint, %key, "registering");
+        let entry = inner.shared.ledger.lock().enter(&key, value);
+        let (id, state) = entry.ok_or(RegisterError::Ended)?;
+        inner.shared.changed.notify_one();
+        let owned = Owned {
+            inner: Arc::clone(inner),
+            service: service.into(),
+            endpoint,
+            key,
+            id,
+        };
+        Ok(Registration::new(owned, state).with_patience(config.shutdown_timeout))
+    }
+}
+
+fn encode(etcd: &Etcd, service: &str, endpoint: &Endpoint) -> Result<Vec<u8>, RegisterError> {
+    let codec = &etcd.config().codec;
+    let value = codec.encode(service, endpoint);
+    value.map_err(|error| RegisterError::encode(endpoint, error))
+}
+
+impl Inner {
+    /// Starts the worker unless it is running; also when its runtime has ended in the meantime.
+    fn start(&self) -> Result<(), RegisterError> {
+        let runtime = Handle::try_current().map_err(|_| RegisterError::NoRuntime)?;
+        let mut tasks = self.tasks.lock();
+        while tasks.try_join_next().is_some() {}
+        if tasks.is_empty() {
+            let worker = Worker::new(self.etcd.clone(), &self.config, Arc::clone(&self.shared));
+            tasks.spawn_on(worker.run(), &runtime);
+        }
+        Ok(())
+    }
+
+    /// Revokes the lease, which deletes all keys that carry it.
+    async fn revoke(&self, lease: i64) -> Result<(), EtcdError> {
+        const PAUSE: Duration = Duration::from_millis(100);
+        let within = self.config.shutdown_timeout;
+        let mut last = EtcdError::Timeout {
+            action: "revoke the lease",
+            within,
+        };
+        let revoke = async {
+            loop {
+                match self.try_revoke(lease).await {
+                    Ok(()) => return,
+                    Err(error) if error.is_not_found() => return,
+                    Err(error) => last = error,
+                }
+                sleep(PAUSE).await;
+            }
+        };
+        let revoked = timeout(within, revoke).await;
+        revoked.map_err(|_| last)
+    }
+
+    async fn try_revoke(&self, lease: i64) -> Result<(), EtcdError> {
+        let mut connection = self.etcd.connection().await?;
+        let revoke = connection.client.lease_revoke(lease);
+        let revoked = self.etcd.answer("revoke the lease", revoke).await;
+        if revoked.is_err() {
+            self.etcd.discard(connection.generation()).await;
+        }
+        revoked.map(drop)
+    }
+}
+
+/// One registration's hold on its key.
+struct Owned {
+    inner: Arc<Inner>,
+    service: String,
+    endpoint: Endpoint,
+    key: String,
+    id: u64,
+}
+
+impl Control for Owned {
+    fn update(&self, metadata: Metadata) -> Result<(), RegisterError> {
+        let endpoint = self.endpoint.clone().with_metadata(metadata);
+        let value = encode(&self.inner.etcd, &self.service, &endpoint)?;
+        let shared = &self.inner.shared;
+        if !shared.ledger.lock().update(&self.key, self.id, value) {
+            return Err(RegisterError::Ended);
+        }
+        shared.changed.notify_one();
+        Ok(())
+    }
+
+    fn deregister(&self) {
+        let shared = &self.inner.shared;
+        if shared.ledger.lock().leave(&self.key, self.id) {
+            shared.changed.notify_one();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

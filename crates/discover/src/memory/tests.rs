@@ -40,7 +40,7 @@ async fn a_watcher_sees_register_update_and_deregister() {
     assert_eq!(key.as_str(), "user/127.0.0.1:1");
 
     let draining = Metadata::default().with_availability(Availability::Draining);
-    registration.update(draining.clone());
+    registration.update(draining.clone()).unwrap();
     let Ok(Change::Insert(same, updated)) = next(&mut discover).await else {
         panic!()
     };
@@ -80,7 +80,8 @@ async fn a_late_handle_does_not_touch_its_successor() {
     let new = registry.register("user", endpoint("127.0.0.1:1")).unwrap();
     assert!(matches!(old.state(), RegistrationState::Deregistered));
     assert!(old.registered().await.is_err());
-    old.update(Metadata::default().with_weight(0.0));
+    let update = old.update(Metadata::default().with_weight(0.0));
+    assert!(matches!(update, Err(RegisterError::Ended)));
     drop(old);
     assert_eq!(registry.endpoints("user"), [endpoint("127.0.0.1:1")]);
     assert!(matches!(new.state(), RegistrationState::Registered));

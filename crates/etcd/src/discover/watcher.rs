@@ -45,7 +45,7 @@ enum Phase {
     List,
     /// To watch what comes after the list.
     Open(Box<Connection>),
-    Watch(Watch),
+    Watch(Box<Watch>),
 }
 
 struct Watch {
@@ -192,7 +192,7 @@ impl Watcher {
     }
 
     /// Watches from the list on; ready when etcd has confirmed it.
-    async fn open(&self, connection: &Connection) -> Result<Watch, EtcdError> {
+    async fn open(&mut self, connection: &Connection) -> Result<Box<Watch>, EtcdError> {
         const ACTION: &str = "watch endpoints";
         let mut client = connection
             .client
@@ -208,24 +208,24 @@ impl Watcher {
             Ok((stream, first))
         };
         let (stream, first) = self.etcd.answer(ACTION, request).await?;
-        match first {
-            Some(first) if first.created() && !first.canceled() => {}
-            Some(first) => return Err(EtcdError::ended(ACTION, end_of(&first))),
-            None => return Err(EtcdError::ended(ACTION, "refused")),
-        }
+        let first = first.ok_or_else(|| EtcdError::ended(ACTION, "refused"))?;
+        // A watch from a revision that is yet to come is created all the same, and silent. So this
+        // is where an etcd that was restored since the list shows.
+        self.apply(&first)
+            .map_err(|reason| EtcdError::ended(ACTION, reason))?;
         let now = Instant::now();
         let jitter = 0.9 + 0.2 * fastrand::f64();
         let relist_every = self.etcd.config().relist_every.mul_f64(jitter);
-        Ok(Watch {
+        Ok(Box::new(Watch {
             stream,
             generation: connection.generation(),
             since: now,
             relist_at: now + relist_every,
-        })
+        }))
     }
 
     /// Waits for the next response and applies it; begins again when the watch has ended.
-    async fn follow(&mut self, mut watch: Watch) -> Vec<Item> {
+    async fn follow(&mut self, mut watch: Box<Watch>) -> Vec<Item> {
         let message = tokio::select! {
             message = watch.stream.message() => message,
             () = sleep_until(watch.relist_at) => {
