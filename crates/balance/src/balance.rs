@@ -1,0 +1,264 @@
+//! The service in front: one channel over many endpoints.
+
+use std::fmt;
+use std::hash::Hash;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use evenkeel_core::{
+    BoxError, BreakerState, Connectivity, ConnectivityState, Endpoint, EndpointId, EndpointStats,
+    Policy,
+};
+use evenkeel_service_config::ServiceConfig;
+use http::{Request, Response};
+use http_body::Body;
+use tokio::task::JoinSet;
+use tonic::Status;
+use tower::discover::Discover;
+use tower_layer::Layer;
+use tower_service::Service;
+
+use crate::driver::drive;
+use crate::future::ResponseFuture;
+use crate::published::Cached;
+use crate::snapshot::{Owner, Shared, Slot, Snapshot};
+
+/// Balances calls over a discover stream of endpoint services by the service config's LB policy.
+#[derive(Clone, Debug)]
+pub struct BalanceLayer {
+    config: ServiceConfig,
+}
+
+impl BalanceLayer {
+    /// Balances by `loadBalancingConfig` of `config`; `pick_first` if it names no policy.
+    #[must_use]
+    pub fn new(config: &ServiceConfig) -> Self {
+        Self {
+            config: config.clone(),
+        }
+    }
+}
+
+impl<D> Layer<D> for BalanceLayer
+where
+    D: Discover + Unpin + Send + 'static,
+    D::Key: Hash + Eq + Clone + Send,
+    D::Service: Connectivity + Clone + Unpin + Send + Sync + 'static,
+    D::Error: Into<BoxError>,
+{
+    type Service = Balance<D::Service>;
+
+    /// # Panics
+    ///
+    /// Outside a tokio runtime.
+    fn layer(&self, discover: D) -> Self::Service {
+        Balance::new(discover, self.config.load_balancing().build())
+    }
+}
+
+/// One service over many endpoints.
+///
+/// `poll_ready` is always ready: whether a call waits or fails while no endpoint is READY is
+/// decided call by call ([`WaitForReady`](evenkeel_core::WaitForReady)), so one service-wide
+/// readiness would be a lie for some of them.
+///
+/// # Clone
+///
+/// Clones share the endpoints, the policy and its task. The last one dropped ends the task; the
+/// connections close when the responses that are still running have ended.
+///
+/// # Errors
+///
+/// [`Status`], with a typed source from [`evenkeel_core::error`]:
+///
+/// | code | source | when |
+/// |---|---|---|
+/// | UNAVAILABLE | `NoEndpoint` | TRANSIENT_FAILURE, and the call does not wait for ready |
+/// | UNAVAILABLE | `ChannelClosed` | the channel was shut down |
+/// | DEADLINE_EXCEEDED | `DeadlineExceeded` | the call's deadline passed while it waited for an endpoint |
+/// | of the attempt | `AttemptError` | the attempt failed on its way; it names the endpoint |
+pub struct Balance<S> {
+    owner: Arc<Owner<S>>,
+    snapshot: Cached<Snapshot<S>>,
+}
+
+impl<S> Balance<S>
+where
+    S: Connectivity + Clone + Unpin + Send + Sync + 'static,
+{
+    /// Balances over `discover` by `policy`.
+    ///
+    /// # Panics
+    ///
+    /// Outside a tokio runtime.
+    #[must_use]
+    pub fn new<D>(discover: D, policy: Box<dyn Policy>) -> Self
+    where
+        D: Discover<Service = S> + Unpin + Send + 'static,
+        D::Key: Hash + Eq + Clone + Send,
+        D::Error: Into<BoxError>,
+    {
+        let shared = Arc::new(Shared::new());
+        let mut tasks = JoinSet::new();
+        tasks.spawn(drive(discover, policy, shared.clone()));
+        let snapshot = shared.snapshot.cached();
+        Self {
+            owner: Arc::new(Owner {
+                shared,
+                _driver: tasks,
+            }),
+            snapshot,
+        }
+    }
+}
+
+impl<S> Balance<S> {
+    /// The channel's connectivity state.
+    #[must_use]
+    pub fn state(&self) -> ConnectivityState {
+        *self.shared().state.borrow()
+    }
+
+    /// Leaves IDLE, as a call would; in every other state it does nothing.
+    pub fn connect(&self) {
+        if self.state() == ConnectivityState::Idle {
+            self.shared().ask_for_connection();
+        }
+    }
+
+    /// Waits until the state is another one than `from` and returns it.
+    ///
+    /// A state that was left again at once may be missed. Cancel safe.
+    pub async fn wait_for_state_change(&self, from: ConnectivityState) -> ConnectivityState {
+        let mut states = self.shared().state.subscribe();
+        let changed = states.wait_for(|state| *state != from).await;
+        changed.map_or(ConnectivityState::Shutdown, |state| *state)
+    }
+
+    /// Waits until the state is READY, leaving IDLE if necessary.
+    ///
+    /// Waits for ever while no endpoint can be reached: bound it with a timeout. Cancel safe.
+    ///
+    /// # Errors
+    ///
+    /// UNAVAILABLE when the channel was shut down.
+    pub async fn wait_until_ready(&self) -> Result<(), Status> {
+        let mut states = self.shared().state.subscribe();
+        loop {
+            match *states.borrow_and_update() {
+                ConnectivityState::Ready => return Ok(()),
+                ConnectivityState::Shutdown => return Err(closed()),
+                ConnectivityState::Idle => self.shared().ask_for_connection(),
+                _ => {}
+            }
+            states.changed().await.map_err(|_| closed())?;
+        }
+    }
+
+    /// Every endpoint that discovery gave, in its order, and how it is doing now.
+    #[must_use]
+    pub fn endpoints(&self) -> Vec<EndpointReport> {
+        self.shared()
+            .directory
+            .load()
+            .iter()
+            .map(|slot| EndpointReport::of(slot))
+            .collect()
+    }
+
+    /// Waits until an endpoint came, went or changed its state, or the policy decided anew, since
+    /// this future was made. Cancel safe.
+    pub async fn changed(&self) {
+        let mut versions = self.shared().version.subscribe();
+        // The sender lives as long as `self`.
+        let _ = versions.changed().await;
+    }
+
+    pub(crate) fn shared(&self) -> &Arc<Shared<S>> {
+        &self.owner.shared
+    }
+}
+
+fn closed() -> Status {
+    evenkeel_core::error::ChannelClosed::new("it has no endpoints any more").into()
+}
+
+/// How one endpoint of a channel is doing.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct EndpointReport {
+    /// Its identity within the channel.
+    pub id: EndpointId,
+    /// Its addresses and metadata.
+    pub endpoint: Arc<Endpoint>,
+    /// Its connectivity state; an open breaker shows as TRANSIENT_FAILURE.
+    pub state: ConnectivityState,
+    /// Why it is in TRANSIENT_FAILURE, or why its connection was lost last.
+    pub error: Option<Arc<dyn std::error::Error + Send + Sync>>,
+    /// What its breaker is doing, when there is one.
+    pub breaker: Option<BreakerState>,
+    /// Its live counters.
+    pub stats: Arc<EndpointStats>,
+}
+
+impl EndpointReport {
+    fn of<S>(slot: &Slot<S>) -> Self {
+        let report = slot.report.lock().clone();
+        Self {
+            id: slot.id,
+            endpoint: report.endpoint,
+            state: report.state,
+            error: report.error,
+            breaker: report.breaker,
+            stats: slot.stats.clone(),
+        }
+    }
+}
+
+impl<S, B, R> Service<Request<B>> for Balance<S>
+where
+    S: Service<Request<B>, Response = Response<R>, Error: Into<BoxError>>
+        + Clone
+        + Send
+        + Sync
+        + 'static,
+    B: Send + 'static,
+    R: Body<Error: Into<BoxError>>,
+{
+    type Response = Response<crate::EndpointBody<R, S>>;
+    type Error = Status;
+    type Future = ResponseFuture<S, B>;
+
+    /// Always ready.
+    fn poll_ready(&mut self, _cx: &mut Context<'_>) -> Poll<Result<(), Status>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let snapshot = self.snapshot.get(&self.owner.shared.snapshot);
+        ResponseFuture::start(snapshot, request, &self.owner)
+    }
+}
+
+impl<S> Clone for Balance<S> {
+    fn clone(&self) -> Self {
+        Self {
+            owner: self.owner.clone(),
+            snapshot: self.snapshot.clone(),
+        }
+    }
+}
+
+impl<S> fmt::Debug for Balance<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Balance")
+            .field("state", &self.state())
+            .field("endpoints", &self.shared().directory.load().len())
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod fake;
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,179 @@
+//! Endpoints without a network: their states and answers are the test's.
+
+use std::collections::VecDeque;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use evenkeel_core::error::AttemptError;
+use evenkeel_core::{
+    Address, BoxError, Connectivity, ConnectivityState, Endpoint, Metadata, Report,
+};
+use futures_util::future::BoxFuture;
+use futures_util::{FutureExt, Stream};
+use http::{HeaderMap, HeaderValue, Request, Response};
+use http_body::Frame;
+use http_body_util::{Full, StreamBody};
+use parking_lot::Mutex;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio_stream::wrappers::{UnboundedReceiverStream, WatchStream};
+use tonic::{Code, Status};
+use tower::discover::Change;
+use tower_service::Service;
+
+pub(super) type RequestBody = Full<Bytes>;
+pub(super) type Frames = mpsc::UnboundedSender<Result<Frame<Bytes>, Status>>;
+type ResponseBody = StreamBody<UnboundedReceiverStream<Result<Frame<Bytes>, Status>>>;
+
+/// How a fake endpoint answers one request; without a script it answers OK.
+#[derive(Debug)]
+pub(super) enum Answer {
+    Ok,
+    TrailersOnly(Code),
+    /// Lost after it was sent.
+    Lost,
+    /// Given back: it never left.
+    Unsent,
+    /// Headers now, the rest when the test says so.
+    Stream,
+    Hang,
+}
+
+#[derive(Clone)]
+pub(super) struct FakeEndpoint {
+    pub(super) shared: Arc<Fake>,
+    reports: Option<Arc<Mutex<WatchStream<Report>>>>,
+}
+
+pub(super) struct Fake {
+    report: watch::Sender<Report>,
+    script: Mutex<VecDeque<Answer>>,
+    pub(super) streams: Mutex<Vec<Frames>>,
+    pub(super) calls: AtomicUsize,
+    pub(super) connects: AtomicUsize,
+    pub(super) disconnects: AtomicUsize,
+    pub(super) unready: AtomicBool,
+    /// Closed when no clone of the endpoint is left.
+    pub(super) alive: Mutex<Option<oneshot::Sender<()>>>,
+}
+
+impl FakeEndpoint {
+    pub(super) fn new(address: &str, state: ConnectivityState) -> Self {
+        let endpoint = Arc::new(Endpoint::new(address.parse::<Address>().unwrap()));
+        let shared = Fake {
+            report: watch::Sender::new(Report::new(endpoint, state)),
+            script: Mutex::default(),
+            streams: Mutex::default(),
+            calls: AtomicUsize::new(0),
+            connects: AtomicUsize::new(0),
+            disconnects: AtomicUsize::new(0),
+            unready: AtomicBool::new(false),
+            alive: Mutex::new(None),
+        };
+        Self {
+            shared: Arc::new(shared),
+            reports: None,
+        }
+    }
+
+    pub(super) fn ready(address: &str) -> Self {
+        Self::new(address, ConnectivityState::Ready)
+    }
+
+    pub(super) fn set(&self, state: ConnectivityState, error: Option<&str>) {
+        self.shared.report.send_modify(|report| {
+            report.state = state;
+            report.error = error.map(|error| BoxError::from(error).into());
+        });
+    }
+
+    pub(super) fn set_metadata(&self, metadata: Metadata) {
+        self.shared.report.send_modify(|report| {
+            let endpoint = Endpoint::clone(&report.endpoint).with_metadata(metadata);
+            report.endpoint = Arc::new(endpoint);
+        });
+    }
+
+    pub(super) fn script(&self, answers: impl IntoIterator<Item = Answer>) {
+        self.shared.script.lock().extend(answers);
+    }
+
+    pub(super) fn calls(&self) -> usize {
+        self.shared.calls.load(Ordering::Relaxed)
+    }
+}
+
+impl Connectivity for FakeEndpoint {
+    fn poll_report(&mut self, cx: &mut Context<'_>) -> Poll<Option<Report>> {
+        let subscribe = || Arc::new(Mutex::new(WatchStream::new(self.shared.report.subscribe())));
+        let reports = self.reports.get_or_insert_with(subscribe);
+        Pin::new(&mut *reports.lock()).poll_next(cx)
+    }
+
+    fn connect(&self) {
+        self.shared.connects.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn disconnect(&self) {
+        self.shared.disconnects.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn reset_backoff(&self) {}
+}
+
+impl Service<Request<RequestBody>> for FakeEndpoint {
+    type Response = Response<ResponseBody>;
+    type Error = Status;
+    type Future = BoxFuture<'static, Result<Self::Response, Status>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Status>> {
+        if self.shared.unready.swap(false, Ordering::Relaxed) {
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<RequestBody>) -> Self::Future {
+        self.shared.calls.fetch_add(1, Ordering::Relaxed);
+        let answer = self.shared.script.lock().pop_front().unwrap_or(Answer::Ok);
+        let shared = self.shared.clone();
+        async move {
+            let (frames, body) = mpsc::unbounded_channel();
+            let mut response = Response::new(StreamBody::new(UnboundedReceiverStream::new(body)));
+            match answer {
+                Answer::Ok => {
+                    frames.send(Ok(Frame::data(Bytes::from_static(b"x")))).ok();
+                    frames.send(Ok(Frame::trailers(status(Code::Ok)))).ok();
+                }
+                Answer::TrailersOnly(code) => *response.headers_mut() = status(code),
+                Answer::Lost => return Err(Status::unavailable("connection reset")),
+                Answer::Unsent => {
+                    let error = AttemptError::unsent(request, "connection closed");
+                    return Err(error.into_status(Code::Unavailable));
+                }
+                Answer::Stream => shared.streams.lock().push(frames),
+                Answer::Hang => std::future::pending().await,
+            }
+            Ok(response)
+        }
+        .boxed()
+    }
+}
+
+pub(super) fn status(code: Code) -> HeaderMap {
+    let value = HeaderValue::from(code as i32);
+    HeaderMap::from_iter([("grpc-status".parse().unwrap(), value)])
+}
+
+pub(super) type Changes =
+    mpsc::UnboundedSender<Result<Change<&'static str, FakeEndpoint>, BoxError>>;
+pub(super) type FakeDiscover =
+    UnboundedReceiverStream<Result<Change<&'static str, FakeEndpoint>, BoxError>>;
+
+pub(super) fn discover() -> (Changes, FakeDiscover) {
+    let (changes, stream) = mpsc::unbounded_channel();
+    (changes, UnboundedReceiverStream::new(stream))
+}

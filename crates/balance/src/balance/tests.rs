@@ -1,0 +1,509 @@
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use evenkeel_core::error::{AttemptError, ChannelClosed, DeadlineExceeded, NoEndpoint, cause};
+use evenkeel_core::{
+    Attempt, Availability, Deadline, EndpointIndex, Metadata, Pick, PickArgs, Picked, Picker,
+    Progress, Tried, Update, View, WaitForReady,
+};
+use evenkeel_policy::lb::{PickFirst, RoundRobin};
+use http_body::Frame;
+use http_body_util::{BodyExt, Full};
+use tokio::time::timeout;
+use tonic::Code;
+use tower::discover::Change;
+
+use super::fake::{Answer, Changes, FakeEndpoint, RequestBody, discover, status};
+use super::*;
+
+type Channel = Balance<FakeEndpoint>;
+
+fn round_robin(endpoints: &[(&'static str, &FakeEndpoint)]) -> (Channel, Changes) {
+    over(endpoints, Box::new(RoundRobin::default()))
+}
+
+fn over(
+    endpoints: &[(&'static str, &FakeEndpoint)],
+    policy: Box<dyn Policy>,
+) -> (Channel, Changes) {
+    let (changes, stream) = discover();
+    for (key, endpoint) in endpoints {
+        changes
+            .send(Ok(Change::Insert(*key, (*endpoint).clone())))
+            .unwrap();
+    }
+    (Balance::new(stream, policy), changes)
+}
+
+fn request() -> Request<RequestBody> {
+    Request::builder()
+        .uri("/UserService/GetById")
+        .body(Full::new(Bytes::new()))
+        .unwrap()
+}
+
+/// One call to its end: the code its trailers or its error gave.
+async fn call(channel: &Channel, request: Request<RequestBody>) -> Result<Code, Status> {
+    let response = timeout(Duration::from_secs(3600), channel.clone().call(request));
+    let response = response.await.expect("a call that nothing holds up ends")?;
+    let head = evenkeel_core::observe::head_status(&response);
+    let trailers = response.into_body().collect().await?.trailers().cloned();
+    let trailing = trailers
+        .as_ref()
+        .and_then(evenkeel_core::observe::grpc_status);
+    Ok(head.or(trailing).expect("a status"))
+}
+
+async fn ready(channel: &Channel) {
+    timeout(Duration::from_secs(3600), channel.wait_until_ready())
+        .await
+        .unwrap()
+        .unwrap();
+}
+
+async fn state(channel: &Channel, wanted: ConnectivityState) {
+    let mut state = channel.state();
+    while state != wanted {
+        let change = channel.wait_for_state_change(state);
+        state = timeout(Duration::from_secs(3600), change)
+            .await
+            .expect("the state is reached");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn calls_wait_for_discovery_and_for_the_first_ready_endpoint() {
+    let endpoint = FakeEndpoint::new("10.0.0.1:1", ConnectivityState::Idle);
+    let (channel, changes) = round_robin(&[]);
+    assert_eq!(channel.state(), ConnectivityState::Connecting);
+    let waiting = tokio::spawn({
+        let channel = channel.clone();
+        async move { call(&channel, request()).await }
+    });
+    changes
+        .send(Ok(Change::Insert("a", endpoint.clone())))
+        .unwrap();
+    while endpoint.shared.connects.load(Ordering::Relaxed) == 0 {
+        tokio::task::yield_now().await;
+    }
+    endpoint.set(ConnectivityState::Connecting, None);
+    tokio::task::yield_now().await;
+    assert!(!waiting.is_finished());
+    endpoint.set(ConnectivityState::Ready, None);
+    assert_eq!(waiting.await.unwrap().unwrap(), Code::Ok);
+    assert_eq!(channel.state(), ConnectivityState::Ready);
+}
+
+#[tokio::test(start_paused = true)]
+async fn with_no_endpoint_left_calls_fail_naming_each_and_its_error() {
+    let (a, b) = (
+        FakeEndpoint::ready("10.0.0.1:1"),
+        FakeEndpoint::ready("10.0.0.2:2"),
+    );
+    let (channel, _changes) = round_robin(&[("a", &a), ("b", &b)]);
+    ready(&channel).await;
+    a.set(
+        ConnectivityState::TransientFailure,
+        Some("connection refused"),
+    );
+    b.set(
+        ConnectivityState::TransientFailure,
+        Some("certificate expired"),
+    );
+    state(&channel, ConnectivityState::TransientFailure).await;
+    let error = call(&channel, request()).await.unwrap_err();
+    assert_eq!(error.code(), Code::Unavailable);
+    for part in [
+        "10.0.0.1:1",
+        "connection refused",
+        "10.0.0.2:2",
+        "certificate expired",
+    ] {
+        assert!(
+            error.message().contains(part),
+            "{part}: {}",
+            error.message()
+        );
+    }
+    assert!(cause::<NoEndpoint>(&error).is_some());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_waits_for_ready_waits_through_failures() {
+    let endpoint = FakeEndpoint::new("10.0.0.1:1", ConnectivityState::TransientFailure);
+    let (channel, _changes) = round_robin(&[("a", &endpoint)]);
+    state(&channel, ConnectivityState::TransientFailure).await;
+    let mut patient = request();
+    patient.extensions_mut().insert(WaitForReady(true));
+    let waiting = tokio::spawn({
+        let channel = channel.clone();
+        async move { call(&channel, patient).await }
+    });
+    tokio::task::yield_now().await;
+    assert!(!waiting.is_finished());
+    endpoint.set(ConnectivityState::Ready, None);
+    assert_eq!(waiting.await.unwrap().unwrap(), Code::Ok);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_deadline_that_passes_in_the_queue_says_what_the_call_waited_for() {
+    let endpoint = FakeEndpoint::new("10.0.0.1:1", ConnectivityState::Connecting);
+    let (channel, _changes) = round_robin(&[("a", &endpoint)]);
+    let mut hurried = request();
+    let at = tokio::time::Instant::now() + Duration::from_secs(5);
+    hurried.extensions_mut().insert(Deadline(at.into_std()));
+    let error = call(&channel, hurried).await.unwrap_err();
+    assert_eq!(error.code(), Code::DeadlineExceeded);
+    assert!(
+        error.message().contains("/UserService/GetById"),
+        "{}",
+        error.message()
+    );
+    assert!(
+        error.message().contains("10.0.0.1:1: CONNECTING"),
+        "{}",
+        error.message()
+    );
+    assert!(cause::<DeadlineExceeded>(&error).is_some());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_endpoint_that_failed_is_not_waited_for_while_it_tries_again() {
+    let endpoint = FakeEndpoint::new("10.0.0.1:1", ConnectivityState::TransientFailure);
+    let (channel, _changes) = round_robin(&[("a", &endpoint)]);
+    state(&channel, ConnectivityState::TransientFailure).await;
+    let changed = channel.changed();
+    endpoint.set(ConnectivityState::Connecting, None);
+    changed.await;
+    assert_eq!(
+        channel.endpoints()[0].state,
+        ConnectivityState::Connecting,
+        "observers see it"
+    );
+    assert_eq!(
+        channel.state(),
+        ConnectivityState::TransientFailure,
+        "A62: the channel does not"
+    );
+    assert!(call(&channel, request()).await.is_err());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_that_never_left_goes_elsewhere_and_is_no_failure() {
+    let (a, b) = (
+        FakeEndpoint::ready("10.0.0.1:1"),
+        FakeEndpoint::ready("10.0.0.2:2"),
+    );
+    let (channel, _changes) = round_robin(&[("a", &a), ("b", &b)]);
+    ready(&channel).await;
+    a.script([Answer::Unsent]);
+    b.script([Answer::Unsent]);
+    a.script([Answer::Ok, Answer::Ok]);
+    // Whichever is picked gives it back, and so does the other: it waits for news of either.
+    let waiting = tokio::spawn({
+        let channel = channel.clone();
+        async move { call(&channel, request()).await }
+    });
+    while a.calls() + b.calls() < 2 {
+        tokio::task::yield_now().await;
+    }
+    tokio::task::yield_now().await;
+    assert!(!waiting.is_finished());
+    b.set(ConnectivityState::TransientFailure, None);
+    assert_eq!(waiting.await.unwrap().unwrap(), Code::Ok);
+    assert_eq!((a.calls(), b.calls()), (2, 1));
+    for report in channel.endpoints() {
+        assert_eq!((report.stats.failed(), report.stats.in_flight()), (0, 0));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failed_attempt_names_its_endpoint_and_how_far_it_got() {
+    let endpoint = FakeEndpoint::ready("10.0.0.1:1");
+    let (channel, _changes) = round_robin(&[("a", &endpoint)]);
+    ready(&channel).await;
+    endpoint.script([Answer::Lost]);
+    let error = call(&channel, request()).await.unwrap_err();
+    assert_eq!(error.code(), Code::Unavailable);
+    assert_eq!(error.message(), "10.0.0.1:1: connection reset");
+    let attempt = cause::<AttemptError>(&error).unwrap();
+    assert_eq!(attempt.progress(), Progress::Sent);
+    assert_eq!(attempt.picked().unwrap().endpoint.to_string(), "10.0.0.1:1");
+    assert_eq!(channel.endpoints()[0].stats.failed(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_trailers_only_failure_carries_its_endpoint() {
+    let endpoint = FakeEndpoint::ready("10.0.0.1:1");
+    let (channel, _changes) = round_robin(&[("a", &endpoint)]);
+    ready(&channel).await;
+    endpoint.script([Answer::TrailersOnly(Code::ResourceExhausted)]);
+    let response = channel.clone().call(request()).await.unwrap();
+    let picked = response.extensions().get::<Picked>().unwrap();
+    assert_eq!(picked.id, channel.endpoints()[0].id);
+    let response = channel.clone().call(request()).await.unwrap();
+    assert!(
+        response.extensions().is_empty(),
+        "nothing is attached to what succeeds"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_attempt_avoids_the_endpoints_that_were_tried() {
+    let (a, b) = (
+        FakeEndpoint::ready("10.0.0.1:1"),
+        FakeEndpoint::ready("10.0.0.2:2"),
+    );
+    let (channel, _changes) = round_robin(&[("a", &a), ("b", &b)]);
+    ready(&channel).await;
+    let tried: Tried = [channel.endpoints()[0].id].into_iter().collect();
+    for _ in 0..10 {
+        let mut again = request();
+        again
+            .extensions_mut()
+            .insert(Attempt::new(2, tried.clone()));
+        call(&channel, again).await.unwrap();
+    }
+    assert_eq!((a.calls(), b.calls()), (0, 10));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_draining_endpoint_gets_no_new_calls_while_its_stream_goes_on() {
+    let (a, b) = (
+        FakeEndpoint::ready("10.0.0.1:1"),
+        FakeEndpoint::ready("10.0.0.2:2"),
+    );
+    let (channel, _changes) = over(&[("a", &a)], Box::new(RoundRobin::default()));
+    ready(&channel).await;
+    a.script([Answer::Stream]);
+    let mut stream = channel.clone().call(request()).await.unwrap().into_body();
+    _changes.send(Ok(Change::Insert("b", b.clone()))).unwrap();
+    a.set_metadata(Metadata::default().with_availability(Availability::Draining));
+    while channel.endpoints().len() < 2
+        || channel.endpoints()[0].endpoint.metadata().accepts_calls()
+    {
+        channel.changed().await;
+    }
+    for _ in 0..6 {
+        call(&channel, request()).await.unwrap();
+    }
+    assert_eq!((a.calls(), b.calls()), (1, 6));
+    let frames = a.shared.streams.lock().pop().unwrap();
+    frames
+        .send(Ok(Frame::data(Bytes::from_static(b"late"))))
+        .unwrap();
+    assert!(stream.frame().await.unwrap().unwrap().is_data());
+    assert_eq!(channel.endpoints()[0].stats.in_flight(), 1);
+    frames.send(Ok(Frame::trailers(status(Code::Ok)))).unwrap();
+    stream.frame().await.unwrap().unwrap();
+    assert_eq!(channel.endpoints()[0].stats.in_flight(), 0);
+    assert_eq!(channel.endpoints()[0].stats.succeeded(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn dropping_a_call_gives_everything_back() {
+    let endpoint = FakeEndpoint::ready("10.0.0.1:1");
+    let (channel, _changes) = round_robin(&[("a", &endpoint)]);
+    ready(&channel).await;
+    endpoint.script([Answer::Hang, Answer::Stream]);
+    let hanging = timeout(Duration::from_millis(1), channel.clone().call(request())).await;
+    assert!(hanging.is_err());
+    drop(channel.clone().call(request()).await.unwrap());
+    let stats = channel.endpoints()[0].stats.clone();
+    assert_eq!(
+        (stats.in_flight(), stats.abandoned(), stats.failed()),
+        (0, 2, 0)
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn layers_that_are_not_ready_are_waited_for() {
+    let endpoint = FakeEndpoint::ready("10.0.0.1:1");
+    let (channel, _changes) = round_robin(&[("a", &endpoint)]);
+    ready(&channel).await;
+    endpoint.shared.unready.store(true, Ordering::Relaxed);
+    assert_eq!(call(&channel, request()).await.unwrap(), Code::Ok);
+    assert_eq!(channel.endpoints()[0].stats.in_flight(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_wakes_an_idle_channel() {
+    let endpoint = FakeEndpoint::ready("10.0.0.1:1");
+    let (channel, _changes) = over(&[("a", &endpoint)], Box::new(PickFirst::default()));
+    ready(&channel).await;
+    let connects = || endpoint.shared.connects.load(Ordering::Relaxed);
+    let before = connects();
+    endpoint.set(ConnectivityState::Idle, None);
+    state(&channel, ConnectivityState::Idle).await;
+    assert_eq!(
+        connects(),
+        before,
+        "pick_first does not reconnect by itself"
+    );
+    let waiting = tokio::spawn({
+        let channel = channel.clone();
+        async move { call(&channel, request()).await }
+    });
+    while connects() == before {
+        tokio::task::yield_now().await;
+    }
+    endpoint.set(ConnectivityState::Ready, None);
+    assert_eq!(waiting.await.unwrap().unwrap(), Code::Ok);
+}
+
+#[tokio::test(start_paused = true)]
+async fn discovery_errors_keep_the_endpoints_and_explain_an_empty_list() {
+    let endpoint = FakeEndpoint::ready("10.0.0.1:1");
+    let (channel, changes) = round_robin(&[]);
+    changes.send(Err("etcd is unreachable".into())).unwrap();
+    state(&channel, ConnectivityState::TransientFailure).await;
+    let error = call(&channel, request()).await.unwrap_err();
+    assert_eq!(error.code(), Code::Unavailable);
+    assert!(
+        error.message().contains("etcd is unreachable"),
+        "{}",
+        error.message()
+    );
+
+    changes
+        .send(Ok(Change::Insert("a", endpoint.clone())))
+        .unwrap();
+    ready(&channel).await;
+    let changed = channel.changed();
+    changes.send(Err("etcd is unreachable".into())).unwrap();
+    changed.await;
+    assert_eq!(call(&channel, request()).await.unwrap(), Code::Ok);
+
+    changes.send(Ok(Change::Remove("a"))).unwrap();
+    state(&channel, ConnectivityState::TransientFailure).await;
+    drop(changes);
+    assert!(
+        call(&channel, request())
+            .await
+            .unwrap_err()
+            .message()
+            .contains("no endpoints")
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn dropping_the_last_clone_ends_the_driver_and_lets_go_of_every_endpoint() {
+    let endpoint = FakeEndpoint::ready("10.0.0.1:1");
+    let (channel, changes) = round_robin(&[("a", &endpoint)]);
+    ready(&channel).await;
+    let clone = channel.clone();
+    drop(channel);
+    tokio::task::yield_now().await;
+    assert!(!changes.is_closed());
+    drop(clone);
+    timeout(Duration::from_secs(1), changes.closed())
+        .await
+        .unwrap();
+    while Arc::strong_count(&endpoint.shared) > 1 {
+        tokio::task::yield_now().await;
+    }
+}
+
+/// Panics at its second update.
+struct Bomb(AtomicUsize);
+
+impl Policy for Bomb {
+    fn update(&mut self, now: Instant, view: &View<'_>) -> Update {
+        assert_eq!(
+            self.0.fetch_add(1, Ordering::Relaxed),
+            0,
+            "as the test wants it"
+        );
+        RoundRobin::default().update(now, view)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_policy_that_panics_fails_calls_instead_of_hanging_them() {
+    let endpoint = FakeEndpoint::new("10.0.0.1:1", ConnectivityState::Connecting);
+    let (channel, _changes) = over(&[("a", &endpoint)], Box::new(Bomb(AtomicUsize::new(0))));
+    let waiting = tokio::spawn({
+        let channel = channel.clone();
+        async move { call(&channel, request()).await }
+    });
+    tokio::task::yield_now().await;
+    endpoint.set(ConnectivityState::Ready, None);
+    let error = waiting.await.unwrap().unwrap_err();
+    assert_eq!(error.code(), Code::Unavailable);
+    assert!(
+        cause::<ChannelClosed>(&error)
+            .unwrap()
+            .reason
+            .contains("panicked")
+    );
+    assert_eq!(channel.state(), ConnectivityState::Shutdown);
+    assert!(channel.wait_until_ready().await.is_err());
+}
+
+/// Always answers the same, and counts its updates.
+struct Fixed(Pick, Arc<AtomicUsize>);
+
+#[derive(Debug)]
+struct FixedPicker(Pick);
+
+impl Policy for Fixed {
+    fn update(&mut self, _: Instant, _: &View<'_>) -> Update {
+        self.1.fetch_add(1, Ordering::Relaxed);
+        Update::new(
+            ConnectivityState::Ready,
+            Arc::new(FixedPicker(self.0.clone())),
+        )
+    }
+}
+
+impl Picker for FixedPicker {
+    fn pick(&self, _: &PickArgs<'_>) -> Pick {
+        self.0.clone()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_burst_of_changes_is_one_update() {
+    let updates = Arc::<AtomicUsize>::default();
+    let (changes, stream) = discover();
+    for key in ["a", "b", "c", "d", "e"] {
+        changes
+            .send(Ok(Change::Insert(key, FakeEndpoint::ready("10.0.0.1:1"))))
+            .unwrap();
+    }
+    let channel = Balance::new(stream, Box::new(Fixed(Pick::Queue, updates.clone())));
+    state(&channel, ConnectivityState::Ready).await;
+    assert_eq!(channel.endpoints().len(), 5);
+    assert_eq!(updates.load(Ordering::Relaxed), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_custom_policy_gets_wrong_fails_the_call_with_internal() {
+    let endpoint = FakeEndpoint::ready("10.0.0.1:1");
+    for pick in [
+        Pick::Endpoint(EndpointIndex(7)),
+        Pick::Fail(Status::not_found("no such shard")),
+        Pick::Drop(Status::data_loss("gone")),
+    ] {
+        let (channel, _changes) = over(&[("a", &endpoint)], Box::new(Fixed(pick, Arc::default())));
+        ready(&channel).await;
+        let error = call(&channel, request()).await.unwrap_err();
+        assert_eq!(error.code(), Code::Internal, "{error}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dropped_pick_fails_even_a_call_that_waits_for_ready() {
+    let endpoint = FakeEndpoint::ready("10.0.0.1:1");
+    let drop = Pick::Drop(Status::unavailable("over the limit"));
+    let (channel, _changes) = over(&[("a", &endpoint)], Box::new(Fixed(drop, Arc::default())));
+    ready(&channel).await;
+    let mut patient = request();
+    patient.extensions_mut().insert(WaitForReady(true));
+    let error = call(&channel, patient).await.unwrap_err();
+    assert_eq!(
+        (error.code(), error.message()),
+        (Code::Unavailable, "over the limit")
+    );
+}

@@ -1,0 +1,185 @@
+//! The one task of a channel: drains discovery and reports, runs the policy, publishes snapshots.
+
+use std::error::Error;
+use std::future::poll_fn;
+use std::hash::Hash;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Instant;
+
+use evenkeel_core::error::chain;
+use evenkeel_core::{BoxError, Connectivity, Discovery, Policy, Update, View};
+use tower::discover::{Change, Discover};
+use tracing::{debug, warn};
+
+use crate::endpoints::Endpoints;
+use crate::snapshot::Shared;
+
+/// Runs until it is aborted; if it ends otherwise, the channel is shut down.
+pub(crate) async fn drive<D>(discover: D, policy: Box<dyn Policy>, shared: Arc<Shared<D::Service>>)
+where
+    D: Discover + Unpin,
+    D::Key: Hash + Eq + Clone,
+    D::Service: Connectivity + Clone + Unpin,
+    D::Error: Into<BoxError>,
+{
+    let mut driver = Driver {
+        discover: Some(discover),
+        endpoints: Endpoints::new(),
+        discovery: Discovered::Nothing,
+        policy,
+        shared: CloseOnDrop(shared),
+        wake_at: None,
+    };
+    loop {
+        poll_fn(|cx| driver.poll_changes(cx)).await;
+        driver.decide();
+    }
+}
+
+struct Driver<D: Discover> {
+    /// `None` after it has ended: its last endpoints stay.
+    discover: Option<D>,
+    endpoints: Endpoints<D::Key, D::Service>,
+    discovery: Discovered,
+    policy: Box<dyn Policy>,
+    shared: CloseOnDrop<D::Service>,
+    wake_at: Option<Pin<Box<tokio::time::Sleep>>>,
+}
+
+/// What discovery said last.
+enum Discovered {
+    /// Nothing yet: the channel is CONNECTING.
+    Nothing,
+    Endpoints,
+    Failed(Box<dyn Error + Send + Sync>),
+}
+
+impl<D> Driver<D>
+where
+    D: Discover + Unpin,
+    D::Key: Hash + Eq + Clone,
+    D::Service: Connectivity + Clone + Unpin,
+    D::Error: Into<BoxError>,
+{
+    /// Ready when there is something new for the policy; everything that has come by then is
+    /// taken in, so that a burst of changes makes one snapshot.
+    fn poll_changes(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let discovered = self.drain_discovery(cx);
+        let mut changed = discovered;
+        while self.endpoints.poll_reports(cx).is_ready() {
+            changed = true;
+        }
+        if discovered {
+            self.shared
+                .0
+                .directory
+                .store(Arc::new(self.endpoints.directory()));
+        }
+        if let Some(wake_at) = &mut self.wake_at
+            && wake_at.as_mut().poll(cx).is_ready()
+        {
+            self.wake_at = None;
+            changed = true;
+        }
+        let demand = std::pin::pin!(self.shared.0.demand.notified());
+        if demand.poll(cx).is_ready() {
+            changed = true;
+        }
+        if changed && !matches!(self.discovery, Discovered::Nothing) {
+            Poll::Ready(())
+        } else {
+            Poll::Pending
+        }
+    }
+
+    fn drain_discovery(&mut self, cx: &mut Context<'_>) -> bool {
+        let mut changed = false;
+        while let Some(discover) = &mut self.discover {
+            match Pin::new(discover).poll_discover(cx) {
+                Poll::Pending => return changed,
+                Poll::Ready(Some(Ok(Change::Insert(key, service)))) => {
+                    self.endpoints.insert(key, service, cx);
+                    self.set_discovered(Discovered::Endpoints);
+                }
+                Poll::Ready(Some(Ok(Change::Remove(key)))) => {
+                    self.endpoints.remove(&key);
+                    self.set_discovered(Discovered::Endpoints);
+                }
+                Poll::Ready(Some(Err(error))) => {
+                    let error = error.into();
+                    warn!(error = %chain(&*error), "discovery failed; known endpoints stay");
+                    self.set_discovered(Discovered::Failed(error));
+                }
+                Poll::Ready(None) => {
+                    debug!("discovery has ended; known endpoints stay");
+                    self.discover = None;
+                    if matches!(self.discovery, Discovered::Nothing) {
+                        let error = "it ended without an endpoint";
+                        self.set_discovered(Discovered::Failed(error.into()));
+                    }
+                }
+            }
+            changed = true;
+        }
+        changed
+    }
+
+    fn set_discovered(&mut self, discovered: Discovered) {
+        *self.shared.0.discovery.lock() = match &discovered {
+            Discovered::Failed(error) => Some(chain(&**error)),
+            _ => None,
+        };
+        self.discovery = discovered;
+    }
+
+    /// Asks the policy and carries out what it says.
+    fn decide(&mut self) {
+        let shared = &self.shared.0;
+        let (endpoints, slots) = self.endpoints.present();
+        let mut view =
+            View::new(endpoints, fastrand::u64(..)).with_call_waiting(shared.take_call_waiting());
+        if let Discovered::Failed(error) = &self.discovery {
+            view = view.with_discovery(Discovery::Failed(&**error));
+        }
+        let now: Instant = tokio::time::Instant::now().into_std();
+        let Update {
+            state,
+            picker,
+            connect,
+            disconnect,
+            wake_at,
+            ..
+        } = self.policy.update(now, &view);
+        // First the snapshot, then the connections: what they report comes after it.
+        let version = shared.publish(state, picker, slots.clone());
+        debug!(%state, version, endpoints = slots.len(), "new picker");
+        for index in connect {
+            if let Some(slot) = slots.get(index.0) {
+                slot.service.connect();
+            }
+        }
+        for index in disconnect {
+            if let Some(slot) = slots.get(index.0) {
+                slot.service.disconnect();
+            }
+        }
+        self.wake_at = wake_at.map(|at| Box::pin(tokio::time::sleep_until(at.into())));
+    }
+}
+
+/// Leaves a channel whose driver is gone, aborted or panicked, in SHUTDOWN: no call waits for
+/// a snapshot that cannot come.
+struct CloseOnDrop<S>(Arc<Shared<S>>);
+
+impl<S> Drop for CloseOnDrop<S> {
+    fn drop(&mut self) {
+        let reason = if std::thread::panicking() {
+            "its load balancing policy or discovery panicked"
+        } else {
+            "its last handle was dropped"
+        };
+        self.0.close(reason);
+    }
+}

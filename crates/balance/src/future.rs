@@ -1,0 +1,259 @@
+//! One attempt: placed on an endpoint, placed again while it has not left, settled at its end.
+
+mod place;
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use evenkeel_core::error::{AttemptError, BoxError, DeadlineExceeded, cause, into_status};
+use evenkeel_core::observe::{Guard, ObservedBody, head_status};
+use evenkeel_core::{Deadline, Picked, Progress};
+use http::{Request, Response};
+use http_body::Body;
+use pin_project_lite::pin_project;
+use tonic::{Code, Status};
+use tower_service::Service;
+
+use self::place::{Placed, Skipped, place};
+use crate::snapshot::{EndpointTicket, Owner, Shared, Snapshot};
+
+/// The body of a response: its end settles what the balancer counts of the endpoint.
+pub type EndpointBody<R, S> = ObservedBody<R, EndpointTicket<S>>;
+
+pin_project! {
+    /// The response of one attempt through a balancer.
+    ///
+    /// Dropping it takes the attempt back: a queued one leaves the queue, a sent one is reset.
+    pub struct ResponseFuture<S, B>
+    where
+        S: Service<Request<B>>,
+    {
+        #[pin]
+        stage: Stage<S, S::Future, B>,
+        owner: Arc<Owner<S>>,
+        skipped: Skipped,
+    }
+}
+
+pin_project! {
+    #[project = StageProjection]
+    enum Stage<S, F, B> {
+        /// On its way to an endpoint.
+        Sent { #[pin] response: F, guard: Guard<EndpointTicket<S>>, version: u64 },
+        /// The layers around the picked endpoint want it to wait.
+        Unready { service: S, request: Option<Request<B>>, guard: Guard<EndpointTicket<S>>, version: u64 },
+        /// Waiting for the next snapshot.
+        Queued { wait: Pin<Box<dyn Future<Output = Waited> + Send>>, request: Option<Request<B>> },
+        Failed { status: Option<Status> },
+    }
+}
+
+enum Waited {
+    NextSnapshot,
+    DeadlineExceeded,
+}
+
+impl<S, B> ResponseFuture<S, B>
+where
+    S: Service<Request<B>, Error: Into<BoxError>> + Clone + Send + Sync + 'static,
+    B: Send + 'static,
+{
+    pub(crate) fn start(
+        snapshot: &Snapshot<S>,
+        request: Request<B>,
+        owner: &Arc<Owner<S>>,
+    ) -> Self {
+        let mut skipped = Skipped::default();
+        let placed = place(snapshot, &owner.shared, request, &mut skipped);
+        let stage = Stage::of(placed, snapshot.version, &owner.shared);
+        Self {
+            stage,
+            owner: owner.clone(),
+            skipped,
+        }
+    }
+}
+
+impl<S, B> Stage<S, S::Future, B>
+where
+    S: Service<Request<B>> + Send + Sync + 'static,
+{
+    fn of(placed: Placed<S, B>, version: u64, shared: &Arc<Shared<S>>) -> Self {
+        match placed {
+            Placed::Sent { response, guard } => Self::Sent {
+                response,
+                guard,
+                version,
+            },
+            Placed::Unready {
+                service,
+                request,
+                guard,
+            } => Self::Unready {
+                service,
+                request: Some(request),
+                guard,
+                version,
+            },
+            Placed::Queue(request) => {
+                let deadline = request.extensions().get::<Deadline>().copied();
+                let wait = Box::pin(wait(shared.clone(), version, deadline));
+                Self::Queued {
+                    wait,
+                    request: Some(request),
+                }
+            }
+            Placed::Fail(status) => Self::Failed {
+                status: Some(status),
+            },
+        }
+    }
+}
+
+/// Waits for a snapshot newer than `version`.
+async fn wait<S>(shared: Arc<Shared<S>>, version: u64, deadline: Option<Deadline>) -> Waited {
+    let mut versions = shared.version.subscribe();
+    let newer = versions.wait_for(|present| *present > version);
+    match deadline {
+        // The sender is in `shared`: there will be an answer.
+        None => drop(newer.await),
+        Some(Deadline(at)) => {
+            if tokio::time::timeout_at(at.into(), newer).await.is_err() {
+                return Waited::DeadlineExceeded;
+            }
+        }
+    }
+    Waited::NextSnapshot
+}
+
+impl<S, B, R> Future for ResponseFuture<S, B>
+where
+    S: Service<Request<B>, Response = Response<R>, Error: Into<BoxError>>
+        + Clone
+        + Send
+        + Sync
+        + 'static,
+    B: Send + 'static,
+    R: Body<Error: Into<BoxError>>,
+{
+    type Output = Result<Response<EndpointBody<R, S>>, Status>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut this = self.project();
+        let shared = &this.owner.shared;
+        loop {
+            let request = match this.stage.as_mut().project() {
+                StageProjection::Sent {
+                    response,
+                    guard,
+                    version,
+                } => {
+                    let error = match ready!(response.poll(cx)) {
+                        Ok(response) => return Poll::Ready(Ok(settle_or_watch(response, guard))),
+                        Err(error) => into_status(error.into()),
+                    };
+                    match given_back(&error) {
+                        Some(request) => {
+                            this.skipped.add(guard, *version);
+                            request
+                        }
+                        None => return Poll::Ready(Err(failed(&error, guard))),
+                    }
+                }
+                StageProjection::Unready {
+                    service,
+                    request,
+                    guard,
+                    version,
+                } => {
+                    let ready = ready!(service.poll_ready(cx));
+                    let request = request.take().expect("kept until the endpoint is ready");
+                    if ready.is_ok() {
+                        let response = service.call(request);
+                        let (guard, version) =
+                            (guard.take().map_or_else(Guard::empty, Guard::new), *version);
+                        this.stage.set(Stage::Sent {
+                            response,
+                            guard,
+                            version,
+                        });
+                        continue;
+                    }
+                    this.skipped.add(guard, *version);
+                    request
+                }
+                StageProjection::Queued { wait, request } => {
+                    let waited = ready!(wait.as_mut().poll(cx));
+                    let request = request.take().expect("kept while it is queued");
+                    if let Waited::DeadlineExceeded = waited {
+                        let waiting_for = shared.describe().to_string();
+                        let error = DeadlineExceeded::new(request.uri().path());
+                        return Poll::Ready(Err(error.with_last(waiting_for).into()));
+                    }
+                    request
+                }
+                StageProjection::Failed { status } => {
+                    return Poll::Ready(Err(status.take().expect("polled after it was ready")));
+                }
+            };
+            let snapshot = shared.snapshot.load_full();
+            let placed = place(&snapshot, shared, request, this.skipped);
+            this.stage.set(Stage::of(placed, snapshot.version, shared));
+        }
+    }
+}
+
+/// The request of an attempt that never left.
+fn given_back<B: 'static>(error: &Status) -> Option<Request<B>> {
+    let error = cause::<AttemptError>(error)?;
+    if error.progress() == Progress::NotSent {
+        error.take_request()
+    } else {
+        None
+    }
+}
+
+/// A response has begun. One that has failed already says which endpoint failed it, for whoever
+/// tries again elsewhere.
+fn settle_or_watch<R: Body, S>(
+    response: Response<R>,
+    guard: &mut Guard<EndpointTicket<S>>,
+) -> Response<EndpointBody<R, S>> {
+    let failed = head_status(&response).is_some_and(|code| code != Code::Ok);
+    let picked = if failed { picked(guard) } else { None };
+    let mut response = guard.watch(response);
+    if let Some(picked) = picked {
+        response.extensions_mut().insert(picked);
+    }
+    response
+}
+
+/// An attempt that was sent has failed without a response.
+fn failed<S>(error: &Status, guard: &mut Guard<EndpointTicket<S>>) -> Status {
+    let progress = cause::<AttemptError>(error).map_or(Progress::Sent, AttemptError::progress);
+    let picked = picked(guard);
+    guard.settle(error.code().into());
+    let mut attempt = AttemptError::new(progress, error.clone());
+    if let Some(picked) = picked {
+        attempt = attempt.with_picked(picked);
+    }
+    let mut status = attempt.into_status(error.code());
+    *status.metadata_mut() = error.metadata().clone();
+    status
+}
+
+fn picked<S>(guard: &Guard<EndpointTicket<S>>) -> Option<Picked> {
+    guard.ticket().map(|ticket| ticket.0.picked())
+}
+
+impl<S, B> fmt::Debug for ResponseFuture<S, B>
+where
+    S: Service<Request<B>>,
+{
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ResponseFuture").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,165 @@
+use std::task::{Context, Poll, Waker};
+
+use evenkeel_core::error::BoxError;
+use evenkeel_core::observe::Guard;
+use evenkeel_core::{Attempt, ConnectivityState, EndpointId, Pick, PickArgs, Tried, WaitForReady};
+use http::Request;
+use tonic::{Code, Status};
+use tower_service::Service;
+
+use crate::snapshot::{EndpointTicket, Shared, Slot, Snapshot};
+
+/// What became of a request at one snapshot.
+pub(super) enum Placed<S: Service<Request<B>>, B> {
+    Sent {
+        response: S::Future,
+        guard: Guard<EndpointTicket<S>>,
+    },
+    Unready {
+        service: S,
+        request: Request<B>,
+        guard: Guard<EndpointTicket<S>>,
+    },
+    Queue(Request<B>),
+    Fail(Status),
+}
+
+/// The endpoints that gave a request back since `version`. A newer snapshot forgets them: the
+/// endpoint's state has been looked at again.
+#[derive(Debug, Default)]
+pub(super) struct Skipped {
+    version: u64,
+    endpoints: Tried,
+}
+
+impl Skipped {
+    /// Takes back an attempt that was begun at `version` and came back unsent.
+    pub(super) fn add<S>(&mut self, guard: &mut Guard<EndpointTicket<S>>, version: u64) {
+        if let Some(EndpointTicket(slot)) = guard.take() {
+            slot.stats.unsent();
+            self.add_id(slot.id, version);
+        }
+    }
+
+    fn add_id(&mut self, id: EndpointId, version: u64) {
+        self.forget_unless(version);
+        self.endpoints.push(id);
+    }
+
+    fn forget_unless(&mut self, version: u64) {
+        if self.version != version {
+            self.version = version;
+            self.endpoints.clear();
+        }
+    }
+}
+
+/// Picks an endpoint for `request` and sends it there.
+pub(super) fn place<S, B>(
+    snapshot: &Snapshot<S>,
+    shared: &Shared<S>,
+    request: Request<B>,
+    skipped: &mut Skipped,
+) -> Placed<S, B>
+where
+    S: Service<Request<B>, Error: Into<BoxError>> + Clone,
+{
+    skipped.forget_unless(snapshot.version);
+    loop {
+        let slot = match pick(snapshot, &request, skipped) {
+            Picked::Slot(slot) => slot,
+            Picked::Queue => {
+                if snapshot.state == ConnectivityState::Idle {
+                    shared.ask_for_connection();
+                }
+                return Placed::Queue(request);
+            }
+            Picked::Fail(status) => return Placed::Fail(status),
+        };
+        let mut service = slot.service.clone();
+        let mut guard = Guard::new(EndpointTicket::begin(slot.clone()));
+        // Nearly always ready. If not, the future asks again with its own waker.
+        match service.poll_ready(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(Ok(())) => {
+                return Placed::Sent {
+                    response: service.call(request),
+                    guard,
+                };
+            }
+            Poll::Pending => {
+                return Placed::Unready {
+                    service,
+                    request,
+                    guard,
+                };
+            }
+            Poll::Ready(Err(error)) => {
+                let error: BoxError = error.into();
+                tracing::warn!(endpoint = %slot.endpoint(), %error, "its layers are not ready for good");
+                skipped.add(&mut guard, snapshot.version);
+            }
+        }
+    }
+}
+
+enum Picked<'a, S> {
+    Slot(&'a std::sync::Arc<Slot<S>>),
+    Queue,
+    Fail(Status),
+}
+
+fn pick<'a, S, B>(
+    snapshot: &'a Snapshot<S>,
+    request: &Request<B>,
+    skipped: &Skipped,
+) -> Picked<'a, S> {
+    let attempt = request.extensions().get::<Attempt>();
+    let tried = attempt.map_or(&[][..], |attempt| &attempt.tried);
+    let avoided: Tried;
+    let tried = if skipped.endpoints.is_empty() {
+        tried
+    } else {
+        avoided = tried.iter().chain(&skipped.endpoints).copied().collect();
+        &avoided
+    };
+    let args = PickArgs::new(request.uri().path(), request.headers(), fastrand::u64(..));
+    match snapshot.picker.pick(&args.avoiding(tried)) {
+        Pick::Endpoint(index) => match snapshot.slots.get(index.0) {
+            // It gave the request back, and the picker has no other: wait for a newer one.
+            Some(slot) if skipped.endpoints.contains(&slot.id) => Picked::Queue,
+            Some(slot) => Picked::Slot(slot),
+            None => {
+                let (picked, of) = (index.0, snapshot.slots.len());
+                Picked::Fail(Status::internal(format!(
+                    "the load balancing policy picked endpoint {picked} of {of}"
+                )))
+            }
+        },
+        Pick::Queue => Picked::Queue,
+        Pick::Fail(_) if waits_for_ready(request) => Picked::Queue,
+        Pick::Fail(status) | Pick::Drop(status) => Picked::Fail(control_plane(status)),
+    }
+}
+
+fn waits_for_ready<B>(request: &Request<B>) -> bool {
+    request.extensions().get() == Some(&WaitForReady(true))
+}
+
+/// Codes that only a server's application may give become INTERNAL (gRFC A54).
+fn control_plane(status: Status) -> Status {
+    match status.code() {
+        Code::Ok
+        | Code::InvalidArgument
+        | Code::NotFound
+        | Code::AlreadyExists
+        | Code::FailedPrecondition
+        | Code::Aborted
+        | Code::OutOfRange
+        | Code::DataLoss => Status::internal(format!(
+            "illegal status from the load balancing policy: {:?}, {}",
+            status.code(),
+            status.message()
+        )),
+        _ => status,
+    }
+}

@@ -1,0 +1,155 @@
+//! Does what the subchannel's state machine says, and shows what came of it.
+
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use evenkeel_core::ConnectivityState;
+use evenkeel_core::error::chain;
+use evenkeel_policy::subchannel::{Machine, Step};
+use evenkeel_transport::{CloseReason, Connect, Connected};
+use tracing::{debug, info, warn};
+
+use super::SubchannelConfig;
+use super::state::{Ask, State};
+use crate::dial::dial;
+
+/// Runs until it is aborted.
+pub(super) async fn drive<C: Connect>(
+    state: Arc<State<C::Connection>>,
+    connector: C,
+    config: SubchannelConfig,
+) {
+    let head_start = config
+        .head_start
+        .clamp(Duration::from_millis(100), Duration::from_secs(2));
+    let machine = Machine::new(config.backoff);
+    let mut driver = Driver {
+        state,
+        connector,
+        head_start,
+        machine,
+        failing: false,
+    };
+    let mut connected = None;
+    loop {
+        match driver.machine.step() {
+            Step::Idle => driver.idle().await,
+            Step::Dial { until } => connected = driver.dial(until).await,
+            Step::Serve => match connected.take() {
+                Some(connected) => driver.serve(connected).await,
+                None => driver.machine.lost(),
+            },
+            Step::Wait { until } => driver.wait(until).await,
+        }
+    }
+}
+
+struct Driver<C: Connect> {
+    state: Arc<State<C::Connection>>,
+    connector: C,
+    head_start: Duration,
+    machine: Machine,
+    /// Whether the last attempt failed: it is logged once, not at every retry.
+    failing: bool,
+}
+
+impl<C: Connect> Driver<C> {
+    async fn idle(&mut self) {
+        self.state.publish(ConnectivityState::Idle, None);
+        match self.state.asked().await {
+            Ask::Connect => self.machine.connect(now(), fastrand::f64()),
+            Ask::Disconnect => {}
+            Ask::ResetBackoff => self.machine.reset_backoff(),
+        }
+    }
+
+    async fn dial(&mut self, until: Instant) -> Option<Connected<C::Connection>> {
+        self.state.publish(ConnectivityState::Connecting, None);
+        let endpoint = self.state.endpoint();
+        let mut attempt = pin!(dial(
+            &self.connector,
+            &endpoint,
+            self.head_start,
+            until.into()
+        ));
+        let result = loop {
+            tokio::select! {
+                biased;
+                result = &mut attempt => break result,
+                ask = self.state.asked() => if ask == Ask::Disconnect {
+                    self.machine.disconnect();
+                    return None;
+                },
+            }
+        };
+        match result {
+            Ok(connected) => {
+                info!(%endpoint, "connected");
+                self.failing = false;
+                self.machine.connected();
+                Some(connected)
+            }
+            Err(error) => {
+                let reason = chain(&error);
+                if self.failing {
+                    debug!(%endpoint, %reason, "still not connected");
+                } else {
+                    warn!(%endpoint, %reason, "not connected, trying again with backoff");
+                }
+                self.failing = true;
+                self.machine.failed(now());
+                self.state.publish(self.machine.state(), Some(error.into()));
+                None
+            }
+        }
+    }
+
+    async fn serve(&mut self, connected: Connected<C::Connection>) {
+        let Connected {
+            connection,
+            mut closed,
+            ..
+        } = connected;
+        self.state.connection.publish(Some(connection));
+        self.state.publish(ConnectivityState::Ready, None);
+        let reason = loop {
+            tokio::select! {
+                biased;
+                reason = &mut closed => break reason.ok(),
+                ask = self.state.asked() => if ask == Ask::Disconnect {
+                    self.state.connection.publish(None);
+                    return self.machine.disconnect();
+                },
+            }
+        };
+        // From here on requests come back unsent; those on the old connection run to their end.
+        self.state.connection.publish(None);
+        self.machine.lost();
+        let endpoint = self.state.endpoint();
+        let reason = reason.unwrap_or(CloseReason::ClosedByUs);
+        info!(%endpoint, reason = %chain(&reason), "connection closed");
+        self.state
+            .publish(ConnectivityState::Idle, Some(reason.into()));
+    }
+
+    async fn wait(&mut self, until: Instant) {
+        self.state
+            .publish(ConnectivityState::TransientFailure, None);
+        tokio::select! {
+            biased;
+            ask = self.state.asked() => match ask {
+                Ask::Connect => {}
+                Ask::Disconnect => self.machine.disconnect(),
+                Ask::ResetBackoff => self.machine.skip_backoff(now(), fastrand::f64()),
+            },
+            () = tokio::time::sleep_until(until.into()) => {
+                self.machine.waited(now(), fastrand::f64());
+            }
+        }
+    }
+}
+
+fn now() -> Instant {
+    tokio::time::Instant::now().into_std()
+}

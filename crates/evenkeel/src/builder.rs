@@ -1,0 +1,186 @@
+use std::fmt;
+use std::hash::Hash;
+
+use evenkeel_core::{BoxError, Endpoint, Target};
+use evenkeel_discover::MemoryRegistry;
+use evenkeel_policy::backoff::BackoffConfig;
+use evenkeel_resilience::BreakerConfig;
+use evenkeel_service_config::{PolicyRegistry, ServiceConfig};
+use evenkeel_transport::{Connect, Connector};
+use http::uri::Authority;
+use tower::discover::Discover;
+
+use crate::source::Sources;
+use crate::{BuildError, Channel, Stack, StackConfig, stack};
+
+/// Says what a [`Channel`] is made of; [`Channel::builder`] starts one.
+///
+/// Everything has a default but the target. Nothing is checked, and nothing starts, before
+/// [`Self::build`].
+#[must_use = "a builder does nothing until `build`"]
+pub struct ChannelBuilder<C: Connect = Connector> {
+    target: String,
+    sources: Sources,
+    discover: Option<Start<C>>,
+    config: Config,
+    policies: PolicyRegistry,
+    options: StackConfig,
+    authority: Option<String>,
+    connector: C,
+    /// Gives the connector the channel's authority, if it takes one.
+    name: fn(C, Authority, bool) -> C,
+}
+
+type Start<C> = Box<dyn FnOnce(C, &ServiceConfig, &StackConfig) -> Stack<C> + Send>;
+
+enum Config {
+    Text(String),
+    Parsed(ServiceConfig),
+}
+
+impl ChannelBuilder {
+    pub(crate) fn new(target: &str) -> Self {
+        Self {
+            target: target.to_owned(),
+            sources: Sources::default(),
+            discover: None,
+            config: Config::Parsed(ServiceConfig::default()),
+            policies: PolicyRegistry::default(),
+            options: StackConfig::default(),
+            authority: None,
+            connector: Connector::new(),
+            name: |connector, authority, chosen| {
+                if chosen || connector.authority().is_none() {
+                    connector.with_authority(authority)
+                } else {
+                    connector
+                }
+            },
+        }
+    }
+
+    /// How to connect: HTTP/2 settings, keepalive, TLS, user agent. Default [`Connector::new`]:
+    /// plain text, no keepalive.
+    pub fn connector(mut self, connector: Connector) -> Self {
+        self.connector = connector;
+        self
+    }
+
+    /// Connects by something else than [`Connector`]: another transport, an in-memory network.
+    /// The channel's authority is then the connector's business. A [`Self::discover`] given
+    /// before is forgotten: give it after.
+    pub fn connect_by<C: Connect>(self, connector: C) -> ChannelBuilder<C> {
+        ChannelBuilder {
+            target: self.target,
+            sources: self.sources,
+            discover: None,
+            config: self.config,
+            policies: self.policies,
+            options: self.options,
+            authority: self.authority,
+            connector,
+            name: |connector, _, _| connector,
+        }
+    }
+}
+
+impl<C: Connect> ChannelBuilder<C> {
+    /// The service config, as JSON: LB policy, timeouts, retries. Default `{}`: pick_first and
+    /// nothing else. Checked by [`Self::build`].
+    pub fn service_config(mut self, json: impl Into<String>) -> Self {
+        self.config = Config::Text(json.into());
+        self
+    }
+
+    /// The service config, parsed.
+    pub fn service_config_value(mut self, config: ServiceConfig) -> Self {
+        self.config = Config::Parsed(config);
+        self
+    }
+
+    /// The LB policies that the service config's JSON may name. Default: the built-in ones.
+    pub fn policies(mut self, policies: PolicyRegistry) -> Self {
+        self.policies = policies;
+        self
+    }
+
+    /// Where `memory:///` targets find their endpoints.
+    pub fn registry(mut self, registry: &MemoryRegistry) -> Self {
+        self.sources.registry = Some(registry.clone());
+        self
+    }
+
+    /// How to reach etcd. Default: the target's authority, or else a local etcd.
+    #[cfg(feature = "etcd")]
+    pub fn etcd(mut self, config: evenkeel_etcd::EtcdConfig) -> Self {
+        self.sources.etcd = Some(config);
+        self
+    }
+
+    /// Finds endpoints in `discover` instead of where the target's scheme says. Its errors are
+    /// reports, not ends: the endpoints stay, and calls that find none say why.
+    pub fn discover<D>(mut self, discover: D) -> Self
+    where
+        D: Discover<Service = Endpoint> + Unpin + Send + 'static,
+        D::Key: Hash + Eq + Clone + Send + Unpin,
+        D::Error: Into<BoxError>,
+    {
+        self.discover = Some(Box::new(move |connector, config, options| {
+            stack(discover, connector, config, options)
+        }));
+        self
+    }
+
+    /// The breaker around each endpoint. Default [`BreakerConfig::default`];
+    /// [`BreakerConfig::disabled`] for none.
+    pub fn breaker(mut self, config: BreakerConfig) -> Self {
+        self.options.breaker = config;
+        self
+    }
+
+    /// Delays between connection attempts. Default: gRPC's, from 1 s to 120 s.
+    pub fn backoff(mut self, config: BackoffConfig) -> Self {
+        self.options.subchannel.backoff = config;
+        self
+    }
+
+    /// The `:authority` of calls, and the name that TLS certificates must have. Default: the
+    /// connector's own, or else the target's service name (`user-service` for
+    /// `etcd:///user-service`).
+    pub fn authority(mut self, authority: impl Into<String>) -> Self {
+        self.authority = Some(authority.into());
+        self
+    }
+
+    /// Builds the channel and starts discovering and connecting.
+    ///
+    /// # Errors
+    ///
+    /// [`BuildError`]; nothing has been started then.
+    pub fn build(self) -> Result<Channel<C>, BuildError> {
+        if tokio::runtime::Handle::try_current().is_err() {
+            return Err(BuildError::NoRuntime);
+        }
+        let target: Target = self.target.parse()?;
+        let config = match self.config {
+            Config::Text(json) => ServiceConfig::parse_with(&json, &self.policies)?,
+            Config::Parsed(config) => config,
+        };
+        let chosen = self.authority.is_some();
+        let authority = self.authority.unwrap_or_else(|| target.service_authority());
+        let authority = Authority::try_from(authority.as_str())
+            .map_err(|source| BuildError::Authority { authority, source })?;
+        let connector = (self.name)(self.connector, authority, chosen);
+        let service = match self.discover {
+            Some(start) => start(connector, &config, &self.options),
+            None => stack(self.sources.open(&target)?, connector, &config, &self.options),
+        };
+        Ok(Channel::over(service, &target.to_string()))
+    }
+}
+
+impl<C: Connect> fmt::Debug for ChannelBuilder<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ChannelBuilder").field("target", &self.target).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,168 @@
+use std::fmt;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use evenkeel_balance::EndpointReport;
+use evenkeel_core::ConnectivityState;
+use evenkeel_transport::{Connect, Connector};
+use http::Request;
+use tonic::Status;
+use tower_service::Service;
+
+use crate::stack::{Balanced, Stack};
+use crate::{BuildError, ChannelBuilder};
+
+/// One channel to one service, over as many endpoints as it has. It takes the place of
+/// `tonic::transport::Channel` under a generated client.
+///
+/// It starts CONNECTING and connects by itself; calls wait for the first endpoint. What it does is
+/// decided by the service config: see [`ChannelBuilder`].
+///
+/// # Clone
+///
+/// Clones are cheap and share everything. The last one dropped ends every task of the channel; its
+/// connections close when the responses that are still running have ended.
+///
+/// # Errors
+///
+/// [`Status`], with the code gRPC wants and a typed source from [`errors`](crate::errors): the
+/// deadline is DEADLINE_EXCEEDED, whatever cannot be reached is UNAVAILABLE and names each
+/// endpoint with its last error.
+///
+/// # Cancel safety
+///
+/// Dropping a call's future, or its response, cancels the call: queued, between two attempts or on
+/// the wire, where the server sees RST_STREAM.
+pub struct Channel<C: Connect = Connector> {
+    service: Stack<C>,
+    balance: Balanced<C>,
+    target: Arc<str>,
+}
+
+/// The future of a call.
+pub type ResponseFuture<C = Connector> =
+    <Stack<C> as Service<Request<tonic::body::Body>>>::Future;
+
+/// The body of a response.
+pub type ResponseBody<C = Connector> = <<Stack<C> as Service<Request<tonic::body::Body>>>::Response as Body>::Body;
+
+/// Names the body type of a response.
+trait Body {
+    type Body;
+}
+
+impl<B> Body for http::Response<B> {
+    type Body = B;
+}
+
+impl Channel {
+    /// A channel to `target`: see [`Target`](crate::Target) for the forms it may have. What finds
+    /// the endpoints depends on the scheme:
+    ///
+    /// | scheme | endpoints |
+    /// |---|---|
+    /// | `etcd` | registered in etcd under `<path>/` |
+    /// | `memory` | registered in the [`MemoryRegistry`](crate::MemoryRegistry) given to the builder |
+    /// | `static`, or none | the addresses in the target, separated by commas |
+    /// | `unix`, `unix-abstract` | that socket |
+    ///
+    /// With [`ChannelBuilder::discover`] the scheme does not matter.
+    pub fn builder(target: impl AsRef<str>) -> ChannelBuilder {
+        ChannelBuilder::new(target.as_ref())
+    }
+
+    /// A channel to `target` with defaults.
+    ///
+    /// # Errors
+    ///
+    /// As [`ChannelBuilder::build`].
+    pub fn new(target: impl AsRef<str>) -> Result<Self, BuildError> {
+        Self::builder(target).build()
+    }
+}
+
+impl<C: Connect> Channel<C> {
+    pub(crate) fn over(service: Stack<C>, target: &str) -> Self {
+        let balance = service.get_ref().get_ref().clone();
+        Self { service, balance, target: target.into() }
+    }
+
+    /// What it was dialled by.
+    #[must_use]
+    pub fn target(&self) -> &str {
+        &self.target
+    }
+
+    /// Its connectivity state.
+    #[must_use]
+    pub fn state(&self) -> ConnectivityState {
+        self.balance.state()
+    }
+
+    /// Leaves IDLE, as a call would; in every other state it does nothing.
+    pub fn connect(&self) {
+        self.balance.connect();
+    }
+
+    /// Waits until the state is another one than `from` and returns it. A state that was left at
+    /// once may be missed. Cancel safe.
+    pub async fn wait_for_state_change(&self, from: ConnectivityState) -> ConnectivityState {
+        self.balance.wait_for_state_change(from).await
+    }
+
+    /// Waits until the channel is READY, leaving IDLE if necessary. Waits for ever while no
+    /// endpoint can be reached: bound it with a timeout. Cancel safe.
+    ///
+    /// # Errors
+    ///
+    /// UNAVAILABLE when the channel was shut down.
+    pub async fn wait_until_ready(&self) -> Result<(), Status> {
+        self.balance.wait_until_ready().await
+    }
+
+    /// Every endpoint that discovery gave, in its order, and how it is doing now.
+    #[must_use]
+    pub fn endpoints(&self) -> Vec<EndpointReport> {
+        self.balance.endpoints()
+    }
+
+    /// Waits until an endpoint came, went or changed its state or metadata since this future was
+    /// made. Cancel safe.
+    pub async fn changed(&self) {
+        self.balance.changed().await;
+    }
+}
+
+impl<C: Connect> Service<Request<tonic::body::Body>> for Channel<C> {
+    type Response = <Stack<C> as Service<Request<tonic::body::Body>>>::Response;
+    type Error = Status;
+    type Future = ResponseFuture<C>;
+
+    /// Always ready: whether a call waits or fails is decided call by call.
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Status>> {
+        self.service.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request<tonic::body::Body>) -> Self::Future {
+        self.service.call(request)
+    }
+}
+
+impl<C: Connect> Clone for Channel<C> {
+    fn clone(&self) -> Self {
+        Self {
+            service: self.service.clone(),
+            balance: self.balance.clone(),
+            target: self.target.clone(),
+        }
+    }
+}
+
+impl<C: Connect> fmt::Debug for Channel<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Channel")
+            .field("target", &self.target)
+            .field("state", &self.state())
+            .finish_non_exhaustive()
+    }
+}

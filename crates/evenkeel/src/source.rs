@@ -1,0 +1,56 @@
+//! From a target to a stream of endpoints.
+
+use std::pin::Pin;
+
+use evenkeel_core::{Address, BoxError, Endpoint, Target};
+use evenkeel_discover::{Change, EndpointKey, MemoryRegistry, StaticDiscover};
+use futures_util::{Stream, StreamExt, TryStreamExt};
+
+use crate::BuildError;
+
+/// Endpoints from wherever the target says.
+pub(crate) type Endpoints = Pin<Box<dyn Stream<Item = Result<Change, BoxError>> + Send>>;
+
+/// What a target may need beside itself.
+#[derive(Debug, Default)]
+pub(crate) struct Sources {
+    pub(crate) registry: Option<MemoryRegistry>,
+    #[cfg(feature = "etcd")]
+    pub(crate) etcd: Option<evenkeel_etcd::EtcdConfig>,
+}
+
+impl Sources {
+    pub(crate) fn open(self, target: &Target) -> Result<Endpoints, BuildError> {
+        match target.scheme() {
+            "static" => {
+                let addresses = target.path().split(',').map(|text| address(target, text.trim()));
+                fixed(addresses.collect::<Result<Vec<_>, _>>()?)
+            }
+            scheme @ ("unix" | "unix-abstract") => {
+                fixed(vec![address(target, &format!("{scheme}:{}", target.path()))?])
+            }
+            "memory" => match self.registry {
+                Some(registry) => Ok(registry.watch(target.path()).map_err(Into::into).boxed()),
+                None => Err(BuildError::NoRegistry { target: target.to_string() }),
+            },
+            #[cfg(feature = "etcd")]
+            "etcd" => self.etcd(target),
+            #[cfg(not(feature = "etcd"))]
+            "etcd" => Err(unknown(target, "the feature `etcd` is not enabled")),
+            _ => Err(unknown(target, "known are etcd, memory, static and unix, and `discover` takes any stream")),
+        }
+    }
+}
+
+fn unknown(target: &Target, hint: &'static str) -> BuildError {
+    BuildError::Scheme { target: target.to_string(), scheme: target.scheme().to_owned(), hint }
+}
+
+fn address(target: &Target, text: &str) -> Result<Address, BuildError> {
+    text.parse().map_err(|source| BuildError::Address { target: target.to_string(), source })
+}
+
+fn fixed(addresses: Vec<Address>) -> Result<Endpoints, BuildError> {
+    let endpoints = addresses.into_iter().map(Endpoint::new);
+    Ok(StaticDiscover::new(endpoints).map_err(Into::into).boxed())
+}

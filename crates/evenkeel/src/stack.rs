@@ -1,0 +1,49 @@
+//! The whole stack in one function.
+
+use std::hash::Hash;
+
+use evenkeel_balance::{Balance, BalanceLayer, ConnectLayer, EndpointLayer, Subchannel, SubchannelConfig};
+use evenkeel_core::{BoxError, Endpoint};
+use evenkeel_resilience::{Breaker, BreakerConfig, BreakerLayer, Deadline, DeadlineLayer, Retry, RetryLayer};
+use evenkeel_service_config::ServiceConfig;
+use evenkeel_transport::Connect;
+use tower::ServiceBuilder;
+use tower::discover::Discover;
+
+/// The service under a [`Channel`](crate::Channel): one call passes it from left to right.
+pub type Stack<C> = Deadline<Retry<Balanced<C>>>;
+
+/// The part of the stack that holds the endpoints.
+pub(crate) type Balanced<C> = Balance<Breaker<Subchannel<C>>>;
+
+/// How [`stack`] builds the layers that the service config does not speak of.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct StackConfig {
+    /// The breaker around each endpoint.
+    pub breaker: BreakerConfig,
+    /// How each endpoint is connected to.
+    pub subchannel: SubchannelConfig,
+}
+
+/// Builds what a channel is: deadline, retry, pick, breaker, subchannel; top to bottom, the way of
+/// a call.
+///
+/// # Panics
+///
+/// Outside a tokio runtime.
+pub fn stack<D, C>(discover: D, connector: C, config: &ServiceConfig, options: &StackConfig) -> Stack<C>
+where
+    D: Discover<Service = Endpoint> + Unpin + Send + 'static,
+    D::Key: Hash + Eq + Clone + Send + Unpin,
+    D::Error: Into<BoxError>,
+    C: Connect,
+{
+    ServiceBuilder::new()
+        .layer(DeadlineLayer::new(config))
+        .layer(RetryLayer::new(config))
+        .layer(BalanceLayer::new(config))
+        .layer(EndpointLayer::new(BreakerLayer::new(options.breaker.clone())))
+        .layer(ConnectLayer::new(connector).with_config(options.subchannel.clone()))
+        .service(discover)
+}
