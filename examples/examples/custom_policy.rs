@@ -14,16 +14,14 @@ use evenkeel::{PolicyRegistry, Update, View};
 use evenkeel_testkit::UserServer;
 use evenkeel_testkit::pb::{GetByIdRequest, user_service_client::UserServiceClient};
 
-/// The policy lives as long as its channel and is shown every change of the endpoints.
-struct Sticky {
-    header: Arc<str>,
-}
+/// The policy lives as long as its channel and is shown every change; it has the header's name.
+struct Sticky(Arc<str>);
 
 impl Policy for Sticky {
     fn update(&mut self, _now: Instant, view: &View<'_>) -> Update {
+        let header = self.0.clone();
         // States and connections as round_robin has them; only the pick is ours.
         petiole(view, |ready| {
-            let header = self.header.clone();
             let ready = ready.iter().map(|(index, one)| (*index, one.id)).collect();
             Arc::new(StickyPicker { header, ready })
         })
@@ -41,28 +39,21 @@ impl Picker for StickyPicker {
     fn pick(&self, call: &PickArgs<'_>) -> Pick {
         let tenant = call.headers.get(&*self.header);
         let hash = BuildHasherDefault::<DefaultHasher>::new().hash_one(tenant) as usize;
-        let in_turn = (0..self.ready.len()).map(|turn| (hash + turn) % self.ready.len());
+        let first = hash % self.ready.len();
+        let mut in_turn = self.ready[first..].iter().chain(&self.ready[..first]);
         // A retry goes elsewhere, if there is an elsewhere.
-        let untried = |&place: &usize| !call.tried.contains(&self.ready[place].1);
-        let place = in_turn
-            .clone()
-            .find(untried)
-            .unwrap_or(hash % self.ready.len());
-        Pick::Endpoint(self.ready[place].0)
+        let untried = in_turn.find(|(_, id)| !call.tried.contains(id));
+        Pick::Endpoint(untried.unwrap_or(&self.ready[first]).0)
     }
 }
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     let servers = [UserServer::start().await?, UserServer::start().await?];
-
     let mut policies = PolicyRegistry::default();
     policies.register_fn("acme.sticky", |config| {
-        let header = config.required("header", |field| field.text())?;
-        let header = Arc::<str>::from(header);
-        Ok(move || Sticky {
-            header: header.clone(),
-        })
+        let header: Arc<str> = config.required("header", |field| field.text())?.into();
+        Ok(move || Sticky(header.clone()))
     });
     let channel = Channel::builder("static:///user-service")
         .discover(StaticDiscover::new(
