@@ -1,0 +1,100 @@
+use std::time::Duration;
+
+use evenkeel_core::Outcome;
+use tonic::Code;
+
+use crate::retry::CodeSet;
+
+/// When a breaker trips and how it comes back. Values out of bounds are brought into them when
+/// they are used.
+///
+/// ```
+/// use std::time::Duration;
+/// use evenkeel_policy::breaker::BreakerConfig;
+///
+/// let config = BreakerConfig { open_time: Duration::from_secs(1), ..Default::default() };
+/// assert_eq!(config.consecutive_failures, 5);
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[expect(
+    clippy::exhaustive_structs,
+    reason = "plain data, built upon its Default"
+)]
+pub struct BreakerConfig {
+    /// Trips after as many failures without a success between them. Default 5; at least 1.
+    pub consecutive_failures: u32,
+    /// How long it stays open after its first trip, before jitter; doubled each time a probe
+    /// fails. Also how long a probe may run before another one may start beside it. Default 5 s;
+    /// at least 1 ms.
+    pub open_time: Duration,
+    /// Upper bound of the open time, before jitter. Default 60 s; at least `open_time`.
+    pub max_open_time: Duration,
+    /// Random share added to or taken from the open time, so that clients do not probe together.
+    /// Default 0.2, that is ±20 %; 0 to 1.
+    pub jitter: f64,
+    /// How many probes may run at a time. Default 1; at least 1.
+    pub probes: u32,
+    /// How many probes must succeed to close it. Default 1; at least 1.
+    pub probes_to_close: u32,
+    /// The codes that are failures. Default UNAVAILABLE, DEADLINE_EXCEEDED, INTERNAL, UNKNOWN,
+    /// DATA_LOSS and RESOURCE_EXHAUSTED. Any other is an answer of a server that works, except
+    /// CANCELLED, which counts neither way.
+    pub failures: CodeSet,
+}
+
+impl Default for BreakerConfig {
+    fn default() -> Self {
+        Self {
+            consecutive_failures: 5,
+            open_time: Duration::from_secs(5),
+            max_open_time: Duration::from_secs(60),
+            jitter: 0.2,
+            probes: 1,
+            probes_to_close: 1,
+            failures: CodeSet::of(&[
+                Code::Unavailable,
+                Code::DeadlineExceeded,
+                Code::Internal,
+                Code::Unknown,
+                Code::DataLoss,
+                Code::ResourceExhausted,
+            ]),
+        }
+    }
+}
+
+impl BreakerConfig {
+    /// Whether `outcome` speaks for the endpoint (`Some(true)`), against it, or says nothing.
+    #[must_use]
+    pub const fn verdict(&self, outcome: Outcome) -> Option<bool> {
+        match outcome {
+            Outcome::Success => Some(true),
+            Outcome::Abandoned => None,
+            Outcome::Failure(code) if self.failures.contains(code) => Some(false),
+            Outcome::Failure(Code::Cancelled) => None,
+            Outcome::Failure(_) => Some(true),
+        }
+    }
+
+    /// The open time after `failed_probes` probes have failed in a row.
+    pub(super) fn open_time(&self, failed_probes: u32, random: u64) -> Duration {
+        let first = self.first_open_time();
+        let factor = 1_u32.checked_shl(failed_probes).unwrap_or(u32::MAX);
+        let grown = first.saturating_mul(factor);
+        let capped = grown.min(self.max_open_time.max(first));
+        let jitter = if self.jitter.is_finite() {
+            self.jitter.clamp(0.0, 1.0)
+        } else {
+            0.0
+        };
+        // 53 bits are what an f64 holds exactly.
+        #[expect(clippy::cast_precision_loss, reason = "53 bits fit")]
+        let fraction = (random >> 11) as f64 / (1_u64 << 53) as f64;
+        let factor = 1.0 + jitter * (2.0 * fraction - 1.0);
+        Duration::try_from_secs_f64(capped.as_secs_f64() * factor).unwrap_or(Duration::MAX)
+    }
+
+    pub(super) fn first_open_time(&self) -> Duration {
+        self.open_time.max(Duration::from_millis(1))
+    }
+}
