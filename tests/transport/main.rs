@@ -1,5 +1,7 @@
 //! One connection against real servers, and against peers that do exactly what a test says.
 
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
 mod bodies;
 mod calls;
 mod close;

@@ -95,15 +95,16 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Wire<IO> {
 
     /// The next frame; `None` at the end of the connection.
     pub(crate) async fn read(&mut self) -> Option<Frame> {
+        within("a frame", self.read_patiently()).await
+    }
+
+    /// The same, however long it takes: for tests with a paused clock.
+    pub(crate) async fn read_patiently(&mut self) -> Option<Frame> {
         let mut head = [0; 9];
-        within("a frame", self.io.read_exact(&mut head))
-            .await
-            .ok()?;
+        self.io.read_exact(&mut head).await.ok()?;
         let [l0, l1, l2, kind, flags, id @ ..] = head;
         let mut payload = vec![0; u32::from_be_bytes([0, l0, l1, l2]) as usize];
-        within("a payload", self.io.read_exact(&mut payload))
-            .await
-            .ok()?;
+        self.io.read_exact(&mut payload).await.ok()?;
         let stream = u32::from_be_bytes(id);
         if (kind, stream) == (WINDOW_UPDATE, 0) {
             self.room += u32::from_be_bytes(payload[..].try_into().unwrap()) as usize;

@@ -106,6 +106,12 @@ impl Connector {
         self.with(|settings| settings.authority = Some(authority))
     }
 
+    /// The `:authority` set by [`Self::with_authority`].
+    #[must_use]
+    pub fn authority(&self) -> Option<&Authority> {
+        self.settings.authority.as_ref()
+    }
+
     /// A user agent to put before this library's own. A call that brings its own keeps it.
     #[must_use]
     pub fn with_user_agent(self, prefix: &HeaderValue) -> Self {
