@@ -168,10 +168,10 @@ impl<S> Balance<S> {
 
     /// Waits until an endpoint came, went or changed its state, or the policy decided anew, since
     /// this future was made. Cancel safe.
-    pub async fn changed(&self) {
+    pub fn changed(&self) -> impl Future<Output = ()> + Send + use<S> {
         let mut versions = self.shared().version.subscribe();
-        // The sender lives as long as `self`.
-        let _ = versions.changed().await;
+        // An error means that the channel is gone, which is a change too.
+        async move { drop(versions.changed().await) }
     }
 
     pub(crate) fn shared(&self) -> &Arc<Shared<S>> {

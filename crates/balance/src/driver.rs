@@ -83,10 +83,9 @@ where
             self.wake_at = None;
             changed = true;
         }
-        let demand = std::pin::pin!(self.shared.0.demand.notified());
-        if demand.poll(cx).is_ready() {
-            changed = true;
-        }
+        // Registered before it looks, so that no call is missed.
+        self.shared.0.demand.register(cx.waker());
+        changed |= self.shared.0.is_call_waiting();
         if changed && !matches!(self.discovery, Discovered::Nothing) {
             Poll::Ready(())
         } else {

@@ -34,8 +34,6 @@ pub(crate) struct Endpoints<K, S> {
 
 struct Known<S> {
     slot: Arc<Slot<S>>,
-    /// TRANSIENT_FAILURE is kept while the endpoint tries again (gRFC A62).
-    sticky: bool,
     watch: AbortHandle,
 }
 
@@ -87,15 +85,7 @@ where
             stats,
             report: Mutex::new(report),
         });
-        let sticky = slot.report.lock().state == ConnectivityState::TransientFailure;
-        let replaced = self.known.insert(
-            key.clone(),
-            Known {
-                slot,
-                sticky,
-                watch,
-            },
-        );
+        let replaced = self.known.insert(key.clone(), Known { slot, watch });
         if let Some(replaced) = replaced {
             self.keys.remove(&replaced.slot.id);
         }
@@ -143,16 +133,10 @@ where
             let mut shown = known.slot.report.lock();
             std::mem::replace(&mut *shown, report.clone())
         };
-        known.sticky = match report.state {
-            ConnectivityState::TransientFailure => true,
-            ConnectivityState::Connecting => known.sticky,
-            _ => false,
-        };
         if takes_calls(&before.endpoint) != takes_calls(&report.endpoint) {
             self.stale = true;
         } else if let Some(place) = self.places.get(&id) {
-            let sticky = known.sticky;
-            self.views[*place] = view(&known.slot, &report, sticky, &self.views[*place].stats);
+            self.views[*place] = view(&known.slot, &report);
         }
     }
 
@@ -167,8 +151,7 @@ where
                 let report = known.slot.report.lock();
                 if takes_calls(&report.endpoint) {
                     self.places.insert(known.slot.id, self.views.len());
-                    self.views
-                        .push(view(&known.slot, &report, known.sticky, &known.slot.stats));
+                    self.views.push(view(&known.slot, &report));
                     slots.push(known.slot.clone());
                 }
             }
@@ -190,18 +173,13 @@ fn takes_calls(endpoint: &Endpoint) -> bool {
     endpoint.metadata().accepts_calls()
 }
 
-fn view<S>(
-    slot: &Slot<S>,
-    report: &Report,
-    sticky: bool,
-    stats: &Arc<EndpointStats>,
-) -> EndpointView {
+fn view<S>(slot: &Slot<S>, report: &Report) -> EndpointView {
     let state = match report.state {
-        ConnectivityState::Connecting if sticky => ConnectivityState::TransientFailure,
+        ConnectivityState::Connecting if report.failing => ConnectivityState::TransientFailure,
         state => state,
     };
     let mut view = EndpointView::new(slot.id, report.endpoint.clone(), state);
-    view.stats = stats.clone();
+    view.stats = slot.stats.clone();
     view.error = report.error.clone();
     view
 }

@@ -11,8 +11,9 @@ use evenkeel_core::{
     ConnectivityState, Endpoint, EndpointId, EndpointStats, Outcome, Pick, PickArgs, Picked,
     Picker, Report,
 };
+use futures_util::task::AtomicWaker;
 use parking_lot::Mutex;
-use tokio::sync::{Notify, watch};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::published::Published;
@@ -80,7 +81,7 @@ pub(crate) struct Shared<S> {
     /// What discovery said last, if it failed.
     pub(crate) discovery: Mutex<Option<String>>,
     call_waiting: AtomicBool,
-    pub(crate) demand: Notify,
+    pub(crate) demand: AtomicWaker,
 }
 
 impl<S> Shared<S> {
@@ -98,7 +99,7 @@ impl<S> Shared<S> {
             directory: ArcSwap::default(),
             discovery: Mutex::new(None),
             call_waiting: AtomicBool::new(false),
-            demand: Notify::new(),
+            demand: AtomicWaker::new(),
         }
     }
 
@@ -135,8 +136,12 @@ impl<S> Shared<S> {
     /// A call wants a connection while the channel is IDLE.
     pub(crate) fn ask_for_connection(&self) {
         if !self.call_waiting.swap(true, Ordering::AcqRel) {
-            self.demand.notify_one();
+            self.demand.wake();
         }
+    }
+
+    pub(crate) fn is_call_waiting(&self) -> bool {
+        self.call_waiting.load(Ordering::Acquire)
     }
 
     pub(crate) fn take_call_waiting(&self) -> bool {

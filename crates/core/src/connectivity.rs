@@ -98,6 +98,9 @@ pub struct Report {
     pub endpoint: Arc<Endpoint>,
     /// Its state, as layers around the connection want the balancer to see it.
     pub state: ConnectivityState,
+    /// Whether an attempt to connect has failed since it was READY or IDLE last. Policies see it in
+    /// TRANSIENT_FAILURE until then, also while it is CONNECTING again (gRFC A62).
+    pub failing: bool,
     /// Why it is in TRANSIENT_FAILURE, or why its connection was lost last.
     pub error: Option<Arc<dyn std::error::Error + Send + Sync>>,
     /// What its breaker is doing, when there is one.
@@ -105,12 +108,13 @@ pub struct Report {
 }
 
 impl Report {
-    /// A report without an error and without a breaker.
+    /// A report without a failure, an error or a breaker.
     #[must_use]
     pub fn new(endpoint: Arc<Endpoint>, state: ConnectivityState) -> Self {
         Self {
             endpoint,
             state,
+            failing: false,
             error: None,
             breaker: None,
         }

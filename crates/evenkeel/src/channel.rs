@@ -128,8 +128,8 @@ impl<C: Connect> Channel<C> {
 
     /// Waits until an endpoint came, went or changed its state or metadata since this future was
     /// made. Cancel safe.
-    pub async fn changed(&self) {
-        self.balance.changed().await;
+    pub fn changed(&self) -> impl Future<Output = ()> + Send + use<C> {
+        self.balance.changed()
     }
 }
 

@@ -17,7 +17,7 @@ use http::{HeaderMap, HeaderValue, Request, Response};
 use http_body::Frame;
 use http_body_util::{Full, StreamBody};
 use parking_lot::Mutex;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, watch};
 use tokio_stream::wrappers::{UnboundedReceiverStream, WatchStream};
 use tonic::{Code, Status};
 use tower::discover::Change;
@@ -55,22 +55,21 @@ pub(super) struct Fake {
     pub(super) connects: AtomicUsize,
     pub(super) disconnects: AtomicUsize,
     pub(super) unready: AtomicBool,
-    /// Closed when no clone of the endpoint is left.
-    pub(super) alive: Mutex<Option<oneshot::Sender<()>>>,
 }
 
 impl FakeEndpoint {
     pub(super) fn new(address: &str, state: ConnectivityState) -> Self {
         let endpoint = Arc::new(Endpoint::new(address.parse::<Address>().unwrap()));
+        let mut report = Report::new(endpoint, state);
+        report.failing = state == ConnectivityState::TransientFailure;
         let shared = Fake {
-            report: watch::Sender::new(Report::new(endpoint, state)),
+            report: watch::Sender::new(report),
             script: Mutex::default(),
             streams: Mutex::default(),
             calls: AtomicUsize::new(0),
             connects: AtomicUsize::new(0),
             disconnects: AtomicUsize::new(0),
             unready: AtomicBool::new(false),
-            alive: Mutex::new(None),
         };
         Self {
             shared: Arc::new(shared),
@@ -85,6 +84,11 @@ impl FakeEndpoint {
     pub(super) fn set(&self, state: ConnectivityState, error: Option<&str>) {
         self.shared.report.send_modify(|report| {
             report.state = state;
+            report.failing = match state {
+                ConnectivityState::TransientFailure => true,
+                ConnectivityState::Connecting => report.failing,
+                _ => false,
+            };
             report.error = error.map(|error| BoxError::from(error).into());
         });
     }

@@ -63,6 +63,11 @@ impl<H> State<H> {
     pub(super) fn publish(&self, state: ConnectivityState, error: Option<BoxError>) {
         self.report.send_modify(|report| {
             report.state = state;
+            match state {
+                ConnectivityState::TransientFailure => report.failing = true,
+                ConnectivityState::Connecting => {}
+                _ => report.failing = false,
+            }
             match error {
                 Some(error) => report.error = Some(error.into()),
                 None if state == ConnectivityState::Ready => report.error = None,
