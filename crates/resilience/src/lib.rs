@@ -3,6 +3,7 @@
 //!
 //! - [`DeadlineLayer`]: a call ends when its time is over;
 //! - [`RetryLayer`]: a failed call is tried again, elsewhere;
+//! - [`BreakerLayer`]: an endpoint that keeps failing gets no attempts for a while;
 //! - [`TonicBodyLayer`]: puts these around a plain tonic channel.
 //!
 //! All of them are services of `http::Request`, as tonic's generated clients use them, and their
@@ -12,6 +13,7 @@
 //!
 //! What is decided: `evenkeel-policy`. Choosing an endpoint: `evenkeel-balance`.
 
+pub mod breaker;
 pub mod deadline;
 mod methods;
 pub mod retry;
@@ -20,6 +22,8 @@ mod scripted;
 mod timeout;
 mod tonic_body;
 
+pub use breaker::{BreakerHandle, BreakerLayer, BreakerStatus};
 pub use deadline::DeadlineLayer;
+pub use evenkeel_policy::breaker::BreakerConfig;
 pub use retry::{ReplayBody, RetryConfig, RetryLayer};
 pub use tonic_body::{TonicBody, TonicBodyLayer};

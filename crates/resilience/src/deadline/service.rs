@@ -30,6 +30,11 @@ impl<S> Deadline<S> {
         Self { inner, methods }
     }
 
+    /// The service whose calls end at their deadline.
+    pub const fn get_ref(&self) -> &S {
+        &self.inner
+    }
+
     /// Finds the call's deadline and writes it into the request.
     fn prepare<B>(&self, request: &mut Request<B>) -> Expiry {
         let (configured, wait_for_ready) = self.methods.timeout(request.uri().path());

@@ -30,6 +30,13 @@ pub struct Retry<S> {
     pub(super) budget: Arc<Budget>,
 }
 
+impl<S> Retry<S> {
+    /// The service that each attempt goes to.
+    pub const fn get_ref(&self) -> &S {
+        &self.inner
+    }
+}
+
 impl<S, B, R> Service<Request<B>> for Retry<S>
 where
     S: Service<Request<ReplayBody<B>>, Response = Response<R>> + Clone,

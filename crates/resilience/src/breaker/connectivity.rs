@@ -1,0 +1,101 @@
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Instant;
+
+use evenkeel_core::{BreakerState, Connectivity, ConnectivityState, Report};
+use tokio::time::{Sleep, sleep_until};
+use tokio_stream::Stream;
+use tokio_stream::wrappers::WatchStream;
+
+use super::{Breaker, BreakerStatus};
+
+/// What one clone has seen of its endpoint and its breaker.
+#[derive(Debug)]
+pub(super) struct View {
+    changes: WatchStream<BreakerStatus>,
+    timer: Timer,
+    /// The latest report of the inner service.
+    inner: Option<Report>,
+    /// What the last report said of the breaker.
+    told: Option<(BreakerState, bool)>,
+}
+
+impl<S: Connectivity> Connectivity for Breaker<S> {
+    fn poll_report(&mut self, cx: &mut Context<'_>) -> Poll<Option<Report>> {
+        let shared = &self.shared;
+        let view = self.view.get_or_insert_with(|| {
+            Box::new(View {
+                changes: WatchStream::from_changes(shared.watch()),
+                timer: Timer::default(),
+                inner: None,
+                told: None,
+            })
+        });
+        match self.inner.poll_report(cx) {
+            Poll::Ready(Some(report)) => {
+                shared.guards(&report.endpoint);
+                view.inner = Some(report);
+                view.told = None;
+            }
+            Poll::Ready(None) => return Poll::Ready(None),
+            Poll::Pending => {}
+        }
+        // Until it is pending, so that the next change wakes.
+        while let Poll::Ready(Some(_)) = Pin::new(&mut view.changes).poll_next(cx) {}
+        let mut status = shared.advance();
+        while view.timer.poll(status.wake_at, cx).is_ready() {
+            status = shared.advance();
+        }
+
+        let now = (status.state, status.admits);
+        let Some(report) = view.inner.as_ref().filter(|_| view.told != Some(now)) else {
+            return Poll::Pending;
+        };
+        view.told = Some(now);
+        let mut report = report.clone();
+        report.breaker = Some(status.state);
+        if report.state == ConnectivityState::Ready && !status.admits {
+            report.state = ConnectivityState::TransientFailure;
+            report.error = Some(Arc::new(shared.refusal()));
+        }
+        Poll::Ready(Some(report))
+    }
+
+    fn connect(&self) {
+        self.inner.connect();
+    }
+
+    fn disconnect(&self) {
+        self.inner.disconnect();
+    }
+
+    fn reset_backoff(&self) {
+        self.inner.reset_backoff();
+    }
+}
+
+/// A timer that is set anew whenever its time changes.
+#[derive(Debug, Default)]
+struct Timer {
+    at: Option<Instant>,
+    sleep: Option<Pin<Box<Sleep>>>,
+}
+
+impl Timer {
+    /// Ready once when it is `at`; never for `None`.
+    fn poll(&mut self, at: Option<Instant>, cx: &mut Context<'_>) -> Poll<()> {
+        if self.at != at {
+            self.at = at;
+            self.sleep = at.map(|at| Box::pin(sleep_until(at.into())));
+        }
+        let Some(sleep) = &mut self.sleep else {
+            return Poll::Pending;
+        };
+        let rung = sleep.as_mut().poll(cx);
+        if rung.is_ready() {
+            (self.at, self.sleep) = (None, None);
+        }
+        rung
+    }
+}

@@ -1,0 +1,78 @@
+use std::sync::Arc;
+use std::time::Instant;
+
+use evenkeel_core::error::{AttemptError, cause, code_name};
+use evenkeel_core::observe::Ticket;
+use evenkeel_core::{Outcome, Progress};
+use evenkeel_policy::breaker::Admission;
+use tonic::{Code, Status, TimeoutExpired};
+
+use super::shared::{Shared, now};
+
+/// One admitted attempt.
+pub(super) struct BreakerTicket {
+    shared: Arc<Shared>,
+    admission: Admission,
+    /// When its call must have ended.
+    deadline: Option<Instant>,
+}
+
+impl BreakerTicket {
+    pub(super) const fn new(
+        shared: Arc<Shared>,
+        admission: Admission,
+        deadline: Option<Instant>,
+    ) -> Self {
+        Self {
+            shared,
+            admission,
+            deadline,
+        }
+    }
+
+    /// The attempt failed with `status`.
+    pub(super) fn settle_status(self, status: &Status) {
+        let attempt = cause::<AttemptError>(status);
+        let outcome = if attempt.is_some_and(|it| it.progress() == Progress::NotSent) {
+            Outcome::Abandoned
+        } else if cause::<TimeoutExpired>(status).is_some() {
+            Outcome::Failure(Code::DeadlineExceeded)
+        } else {
+            Outcome::Failure(status.code())
+        };
+        self.settle_with(outcome, status.message());
+    }
+
+    /// The attempt ended, with the text of its failure.
+    pub(super) fn settle_with(self, outcome: Outcome, message: &str) {
+        let outcome = self.truth(outcome);
+        self.shared.settle(self.admission, outcome, || {
+            let code = match outcome {
+                Outcome::Failure(code) => code_name(code),
+                Outcome::Success | Outcome::Abandoned => "no failure",
+            };
+            match message {
+                "" => code.to_owned(),
+                message => format!("{code}: {message}"),
+            }
+        });
+    }
+
+    /// A call that is given up at its deadline has failed, even if only its caller knows.
+    fn truth(&self, outcome: Outcome) -> Outcome {
+        let given_up = matches!(
+            outcome,
+            Outcome::Abandoned | Outcome::Failure(Code::Cancelled)
+        );
+        if given_up && self.deadline.is_some_and(|deadline| deadline <= now()) {
+            return Outcome::Failure(Code::DeadlineExceeded);
+        }
+        outcome
+    }
+}
+
+impl Ticket for BreakerTicket {
+    fn settle(self, outcome: Outcome) {
+        self.settle_with(outcome, "");
+    }
+}
