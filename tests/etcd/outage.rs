@@ -197,3 +197,24 @@ async fn with_authentication_a_right_password_works_and_a_wrong_one_is_reported_
     let mut seen = Seen::of(with("right"), "user");
     seen.until_list(&["10.0.0.1:80*1"]).await;
 }
+
+#[tokio::test]
+async fn a_member_that_does_not_answer_is_passed_over() {
+    let (Some(server), Some(dead)) = (EtcdServer::start().await, EtcdServer::prepare()) else {
+        return;
+    };
+    let mut client = server.client().await;
+    client.put("user/1", value(A, 1), None).await.unwrap();
+    for endpoints in [
+        vec![dead.endpoint(), server.endpoint()],
+        vec![server.endpoint(), dead.endpoint()],
+    ] {
+        let config = EtcdConfig {
+            endpoints,
+            report_after: std::time::Duration::from_secs(3600),
+            ..config(&server)
+        };
+        let mut seen = Seen::of(Etcd::new(config).unwrap(), "user");
+        seen.until_list(&["10.0.0.1:80*1"]).await;
+    }
+}

@@ -15,7 +15,7 @@ pub enum DiscoverError {
     Empty {
         /// Where the source looked, for example `etcd http://127.0.0.1:2379`.
         registry: Arc<str>,
-        /// The service's name there.
+        /// The service's name there; empty for a source that has no names.
         service: Arc<str>,
     },
     /// The source cannot be asked. Endpoints it gave before are the last good ones.
@@ -60,6 +60,9 @@ impl DiscoverError {
 impl fmt::Display for DiscoverError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Empty { registry, service } if service.is_empty() => {
+                write!(f, "{registry} has no endpoints")
+            }
             Self::Empty { registry, service } => {
                 write!(f, "no endpoint of {service:?} is registered in {registry}")
             }

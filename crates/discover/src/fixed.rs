@@ -47,7 +47,7 @@ impl StaticDiscover {
         }
         let mut pending: VecDeque<_> = set.changes().into_iter().map(Ok).collect();
         if pending.is_empty() {
-            pending.push_back(Err(DiscoverError::empty("a static list", "endpoints")));
+            pending.push_back(Err(DiscoverError::empty("the static list", "")));
         }
         Self { pending }
     }
@@ -105,7 +105,7 @@ mod tests {
     async fn an_empty_list_is_reported() {
         let mut discover = StaticDiscover::new([]);
         let report = discover.next().await.unwrap().unwrap_err();
-        assert!(matches!(report, DiscoverError::Empty { .. }));
+        assert_eq!(report.to_string(), "the static list has no endpoints");
         assert!(discover.next().now_or_never().is_none());
     }
 }

@@ -11,11 +11,12 @@ use crate::{EtcdConfig, EtcdError};
 
 /// An etcd cluster: what discovery and registration talk to.
 ///
-/// Connects when it is needed first, and again after a failure.
+/// Connects when it is needed first: to one member, chosen at random, and after a failure to the
+/// next one in the list.
 ///
 /// # Clone
 ///
-/// Clones share one connection (to each member); the last one closes it.
+/// Clones share one connection; the last one closes it.
 #[derive(Clone)]
 pub struct Etcd {
     shared: Arc<Shared>,
@@ -24,6 +25,8 @@ pub struct Etcd {
 struct Shared {
     config: EtcdConfig,
     name: Arc<str>,
+    /// The place of the first member to ask: not the same one for every process.
+    first: usize,
     /// Async, because one connects and the others wait for that.
     current: Mutex<Current>,
 }
@@ -32,13 +35,13 @@ struct Shared {
 struct Current {
     client: Option<Client>,
     /// Counts connections, so that a late failure of an old one does not end its successor.
-    generation: u64,
+    generation: usize,
 }
 
 /// A connection that was working when it was taken.
 pub(crate) struct Connection {
     pub(crate) client: Client,
-    generation: u64,
+    generation: usize,
 }
 
 impl Etcd {
@@ -51,6 +54,7 @@ impl Etcd {
         config.check()?;
         let name = format!("etcd {}", config.endpoints.join(", ")).into();
         let shared = Shared {
+            first: fastrand::usize(..config.endpoints.len()),
             config,
             name,
             current: Mutex::default(),
@@ -87,11 +91,13 @@ impl Etcd {
                 });
             }
             let config = &self.shared.config;
-            // With credentials this asks etcd for a token, without it only prepares.
-            let client = Client::connect(&config.endpoints, Some(options(config))).await?;
             current.generation += 1;
+            let place = self.shared.first.wrapping_add(current.generation);
+            let member = &config.endpoints[place % config.endpoints.len()];
+            // With credentials this asks etcd for a token, without it only prepares.
+            let client = Client::connect([member], Some(options(config))).await?;
             current.client = Some(client.clone());
-            debug!(etcd = %self.shared.name, generation = current.generation, "connecting");
+            debug!(member, "connecting to etcd");
             Ok(Connection {
                 client,
                 generation: current.generation,
@@ -101,7 +107,7 @@ impl Etcd {
     }
 
     /// Gives up a connection that has failed: the next one is new, and so is its token.
-    pub(crate) async fn discard(&self, generation: u64) {
+    pub(crate) async fn discard(&self, generation: usize) {
         let mut current = self.shared.current.lock().await;
         if current.generation == generation {
             current.client = None;
@@ -124,7 +130,7 @@ impl Etcd {
 
 impl Connection {
     /// For [`Etcd::discard`].
-    pub(crate) const fn generation(&self) -> u64 {
+    pub(crate) const fn generation(&self) -> usize {
         self.generation
     }
 }
@@ -133,7 +139,8 @@ fn options(config: &EtcdConfig) -> ConnectOptions {
     let mut options = ConnectOptions::new()
         .with_connect_timeout(config.connect_timeout)
         .with_keep_alive(config.keep_alive_interval, config.keep_alive_timeout)
-        .with_keep_alive_while_idle(true)
+        // etcd takes pings on a connection without streams for an attack.
+        .with_keep_alive_while_idle(false)
         // A member that has lost its leader serves stale lists and silent watches otherwise.
         .with_require_leader(true);
     if let Some(credentials) = &config.credentials {

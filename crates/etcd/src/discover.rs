@@ -21,7 +21,7 @@ type Item = Result<Change, DiscoverError>;
 
 /// The endpoints of one service in etcd: listed, then watched from the list's revision on.
 ///
-/// A plain [`Stream`], hence a tower [`Discover`](tower::discover::Discover); the contract is that of
+/// A plain [`Stream`], hence a tower `Discover`; the contract is that of
 /// [`evenkeel_discover`].
 ///
 /// - Each answer of etcd is applied as a whole. Writing a key again as it was is no change.

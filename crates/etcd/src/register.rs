@@ -149,9 +149,11 @@ impl EtcdRegistrar {
     ///
     /// When etcd did not confirm in time; the keys expire with the lease.
     pub async fn shutdown(&self) -> Result<(), EtcdError> {
+        // In this order: nobody can start a worker any more, so the one that ends is the last.
+        self.inner.shared.ledger.lock().close();
         let mut tasks = std::mem::take(&mut *self.inner.tasks.lock());
         tasks.shutdown().await;
-        let lease = self.inner.shared.ledger.lock().close();
+        let lease = self.inner.shared.ledger.lock().take_lease();
         let result = match lease {
             Some(lease) => self.inner.revoke(lease).await,
             None => Ok(()),
@@ -177,10 +179,11 @@ impl Registrar for EtcdRegistrar {
         let codec = &inner.etcd.config().codec;
         let key = inner.etcd.key(&codec.key(service, &endpoint));
         let value = encode(&inner.etcd, service, &endpoint)?;
-        inner.start()?;
-        info!(service, %endpoint, %key, "registering");
+        let runtime = Handle::try_current().map_err(|_| RegisterError::NoRuntime)?;
         let entry = inner.shared.ledger.lock().enter(&key, value);
         let (id, state) = entry.ok_or(RegisterError::Ended)?;
+        info!(service, %endpoint, %key, "registering");
+        inner.start(&runtime);
         inner.shared.changed.notify_one();
         let owned = Owned {
             inner: Arc::clone(inner),
@@ -201,15 +204,13 @@ fn encode(etcd: &Etcd, service: &str, endpoint: &Endpoint) -> Result<Vec<u8>, Re
 
 impl Inner {
     /// Starts the worker unless it is running; also when its runtime has ended in the meantime.
-    fn start(&self) -> Result<(), RegisterError> {
-        let runtime = Handle::try_current().map_err(|_| RegisterError::NoRuntime)?;
+    fn start(&self, runtime: &Handle) {
         let mut tasks = self.tasks.lock();
         while tasks.try_join_next().is_some() {}
-        if tasks.is_empty() {
+        if tasks.is_empty() && !self.shared.ledger.lock().is_closed() {
             let worker = Worker::new(self.etcd.clone(), &self.config, Arc::clone(&self.shared));
-            tasks.spawn_on(worker.run(), &runtime);
+            tasks.spawn_on(worker.run(), runtime);
         }
-        Ok(())
     }
 
     /// Revokes the lease, which deletes all keys that carry it.

@@ -50,7 +50,7 @@ enum Phase {
 
 struct Watch {
     stream: WatchStream,
-    generation: u64,
+    generation: usize,
     since: Instant,
     /// When to list again although the watch seems well.
     relist_at: Instant,

@@ -223,9 +223,17 @@ impl Ledger {
         self.entries.is_empty()
     }
 
-    /// Takes no more entries, and gives the lease away.
-    pub(super) fn close(&mut self) -> Option<i64> {
+    /// Takes no more entries.
+    pub(super) fn close(&mut self) {
         self.closed = true;
+    }
+
+    pub(super) const fn is_closed(&self) -> bool {
+        self.closed
+    }
+
+    /// Gives the lease away, to be revoked.
+    pub(super) fn take_lease(&mut self) -> Option<i64> {
         self.lease.take()
     }
 
