@@ -12,7 +12,7 @@ use evenkeel_testkit::within;
 use evenkeel_transport::{
     CloseReason, Connected, Connection, Connector, Http2Config, Http2Connection,
 };
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
 use tokio::io::DuplexStream;
 use tokio::join;
 use tokio::time::Instant;
@@ -179,9 +179,12 @@ impl ServerProcess {
         Self { child, port }
     }
 
-    fn signal(&self, signal: Signal) {
-        let pid = i32::try_from(self.child.id()).unwrap();
-        kill_process(Pid::from_raw(pid).unwrap(), signal).unwrap();
+    /// Stops it: when this returns, none of its threads runs any more.
+    fn stop(&self) {
+        let pid = Pid::from_child(&self.child);
+        kill_process(pid, Signal::STOP).unwrap();
+        let (_, status) = waitpid(Some(pid), WaitOptions::UNTRACED).unwrap().unwrap();
+        assert!(status.stopped());
     }
 }
 
@@ -211,10 +214,8 @@ async fn a_stopped_process_is_noticed() {
     let address = std::net::SocketAddr::from(([127, 0, 0, 1], process.port));
     let connected = connect_with(&connector, address).await;
     let mut client = crate::Client::new(connected.connection);
-    client.get_by_id(GetByIdRequest { id: 1 }).await.unwrap();
-
-    process.signal(Signal::STOP);
-    let call = client.get_by_id(GetByIdRequest { id: 2 });
+    process.stop();
+    let call = client.get_by_id(GetByIdRequest { id: 1 });
     let status = within("the end of the call", call).await.unwrap_err();
     assert_eq!(status.code(), Code::Unavailable);
     assert!(status.message().contains("keepalive timeout"), "{status}");
