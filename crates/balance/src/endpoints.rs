@@ -16,7 +16,7 @@ use futures_util::{Stream, ready};
 use indexmap::IndexMap;
 use parking_lot::Mutex;
 
-use crate::snapshot::Slot;
+use crate::snapshot::{Slot, Slots};
 
 /// All endpoints in the order of discovery, their states, and the view a policy gets of them.
 pub(crate) struct Endpoints<K, S> {
@@ -27,7 +27,7 @@ pub(crate) struct Endpoints<K, S> {
     /// Those that take new calls; their places are the policy's indices.
     views: Vec<EndpointView>,
     places: HashMap<EndpointId, usize>,
-    slots: Arc<[Arc<Slot<S>>]>,
+    slots: Slots<S>,
     /// Which endpoints take new calls has changed: views and slots must be made again.
     stale: bool,
 }
@@ -141,7 +141,7 @@ where
     }
 
     /// The view a policy gets, and the slots at the same places.
-    pub(crate) fn present(&mut self) -> (&[EndpointView], Arc<[Arc<Slot<S>>]>) {
+    pub(crate) fn present(&mut self) -> (&[EndpointView], Slots<S>) {
         if self.stale {
             self.stale = false;
             self.views.clear();

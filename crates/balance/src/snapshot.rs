@@ -25,8 +25,11 @@ pub(crate) struct Snapshot<S> {
     pub(crate) state: ConnectivityState,
     pub(crate) picker: Arc<dyn Picker>,
     /// Indexed as the picker does.
-    pub(crate) slots: Arc<[Arc<Slot<S>>]>,
+    pub(crate) slots: Slots<S>,
 }
+
+/// The endpoints a picker picks from.
+pub(crate) type Slots<S> = Arc<[Arc<Slot<S>>]>;
 
 /// One endpoint.
 pub(crate) struct Slot<S> {
@@ -107,7 +110,7 @@ impl<S> Shared<S> {
         &self,
         state: ConnectivityState,
         picker: Arc<dyn Picker>,
-        slots: Arc<[Arc<Slot<S>>]>,
+        slots: Slots<S>,
     ) -> u64 {
         let version = self.snapshot.load_full().version + 1;
         self.snapshot.publish(Snapshot {

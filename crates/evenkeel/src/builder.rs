@@ -4,7 +4,7 @@ use std::hash::Hash;
 use evenkeel_core::{BoxError, Endpoint, Target};
 use evenkeel_discover::MemoryRegistry;
 use evenkeel_policy::backoff::BackoffConfig;
-use evenkeel_resilience::BreakerConfig;
+use evenkeel_resilience::{BreakerConfig, RetryConfig};
 use evenkeel_service_config::{PolicyRegistry, ServiceConfig};
 use evenkeel_transport::{Connect, Connector};
 use http::uri::Authority;
@@ -138,6 +138,12 @@ impl<C: Connect> ChannelBuilder<C> {
         self
     }
 
+    /// What retries may buffer, and whether there are any. Default [`RetryConfig::default`].
+    pub fn retry(mut self, config: RetryConfig) -> Self {
+        self.options.retry = config;
+        self
+    }
+
     /// Delays between connection attempts. Default: gRPC's, from 1 s to 120 s.
     pub fn backoff(mut self, config: BackoffConfig) -> Self {
         self.options.subchannel.backoff = config;
@@ -173,7 +179,12 @@ impl<C: Connect> ChannelBuilder<C> {
         let connector = (self.name)(self.connector, authority, chosen);
         let service = match self.discover {
             Some(start) => start(connector, &config, &self.options),
-            None => stack(self.sources.open(&target)?, connector, &config, &self.options),
+            None => stack(
+                self.sources.open(&target)?,
+                connector,
+                &config,
+                &self.options,
+            ),
         };
         Ok(Channel::over(service, &target.to_string()))
     }
@@ -181,6 +192,8 @@ impl<C: Connect> ChannelBuilder<C> {
 
 impl<C: Connect> fmt::Debug for ChannelBuilder<C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ChannelBuilder").field("target", &self.target).finish_non_exhaustive()
+        f.debug_struct("ChannelBuilder")
+            .field("target", &self.target)
+            .finish_non_exhaustive()
     }
 }

@@ -2,9 +2,12 @@ use std::fmt;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use evenkeel_balance::EndpointReport;
+use evenkeel_balance::{EndpointBody, EndpointReport, Subchannel};
 use evenkeel_core::ConnectivityState;
-use evenkeel_transport::{Connect, Connector};
+use evenkeel_resilience::breaker::{Breaker, ResponseBody as BreakerBody};
+use evenkeel_resilience::deadline::DeadlineBody;
+use evenkeel_resilience::retry::ResponseBody as RetryBody;
+use evenkeel_transport::{Connect, Connection, Connector};
 use http::Request;
 use tonic::Status;
 use tower_service::Service;
@@ -40,20 +43,17 @@ pub struct Channel<C: Connect = Connector> {
 }
 
 /// The future of a call.
-pub type ResponseFuture<C = Connector> =
-    <Stack<C> as Service<Request<tonic::body::Body>>>::Future;
+pub type ResponseFuture<C = Connector> = <Stack<C> as Service<Request<tonic::body::Body>>>::Future;
 
 /// The body of a response.
-pub type ResponseBody<C = Connector> = <<Stack<C> as Service<Request<tonic::body::Body>>>::Response as Body>::Body;
-
-/// Names the body type of a response.
-trait Body {
-    type Body;
-}
-
-impl<B> Body for http::Response<B> {
-    type Body = B;
-}
+pub type ResponseBody<C = Connector> = DeadlineBody<
+    RetryBody<
+        EndpointBody<
+            BreakerBody<<<C as Connect>::Connection as Connection>::ResponseBody>,
+            Breaker<Subchannel<C>>,
+        >,
+    >,
+>;
 
 impl Channel {
     /// A channel to `target`: see [`Target`](crate::Target) for the forms it may have. What finds
@@ -84,7 +84,11 @@ impl Channel {
 impl<C: Connect> Channel<C> {
     pub(crate) fn over(service: Stack<C>, target: &str) -> Self {
         let balance = service.get_ref().get_ref().clone();
-        Self { service, balance, target: target.into() }
+        Self {
+            service,
+            balance,
+            target: target.into(),
+        }
     }
 
     /// What it was dialled by.
@@ -134,19 +138,29 @@ impl<C: Connect> Channel<C> {
 }
 
 impl<C: Connect> Service<Request<tonic::body::Body>> for Channel<C> {
-    type Response = <Stack<C> as Service<Request<tonic::body::Body>>>::Response;
+    type Response = http::Response<ResponseBody<C>>;
     type Error = Status;
     type Future = ResponseFuture<C>;
 
     /// Always ready: whether a call waits or fails is decided call by call.
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Status>> {
-        self.service.poll_ready(cx)
+        Service::<Request<tonic::body::Body>>::poll_ready(&mut self.service, cx)
     }
 
     fn call(&mut self, request: Request<tonic::body::Body>) -> Self::Future {
         self.service.call(request)
     }
 }
+
+const _: () = {
+    const fn is_a_grpc_service<T>()
+    where
+        T: tonic::client::GrpcService<tonic::body::Body, ResponseBody: Send + 'static>,
+        T: Clone + Send + Sync + 'static,
+    {
+    }
+    is_a_grpc_service::<Channel>();
+};
 
 impl<C: Connect> Clone for Channel<C> {
     fn clone(&self) -> Self {

@@ -43,13 +43,20 @@ pub use evenkeel_core::{
     Address, Availability, BreakerState, ConnectivityState, Endpoint, EndpointId, EndpointStats,
     Metadata, Target, WaitForReady, error as errors,
 };
+// What a custom LB policy is made of.
+pub use evenkeel_core::{
+    Discovery, EndpointIndex, EndpointView, Pick, PickArgs, Picker, Policy, Update, View,
+};
 pub use evenkeel_discover as discover;
 pub use evenkeel_discover::MemoryRegistry;
 #[cfg(feature = "etcd")]
 pub use evenkeel_etcd as etcd;
 pub use evenkeel_policy as policy;
 pub use evenkeel_policy::backoff::BackoffConfig;
-pub use evenkeel_resilience::{BreakerConfig, BreakerLayer, DeadlineLayer, RetryLayer};
+pub use evenkeel_resilience as resilience;
+pub use evenkeel_resilience::{
+    BreakerConfig, BreakerLayer, DeadlineLayer, RetryConfig, RetryLayer,
+};
 pub use evenkeel_service_config as service_config;
 pub use evenkeel_service_config::{PolicyRegistry, ServiceConfig};
 pub use evenkeel_transport as transport;

@@ -3,7 +3,7 @@
 use std::pin::Pin;
 
 use evenkeel_core::{Address, BoxError, Endpoint, Target};
-use evenkeel_discover::{Change, EndpointKey, MemoryRegistry, StaticDiscover};
+use evenkeel_discover::{Change, MemoryRegistry, StaticDiscover};
 use futures_util::{Stream, StreamExt, TryStreamExt};
 
 use crate::BuildError;
@@ -23,31 +23,61 @@ impl Sources {
     pub(crate) fn open(self, target: &Target) -> Result<Endpoints, BuildError> {
         match target.scheme() {
             "static" => {
-                let addresses = target.path().split(',').map(|text| address(target, text.trim()));
+                let addresses = target
+                    .path()
+                    .split(',')
+                    .map(|text| address(target, text.trim()));
                 fixed(addresses.collect::<Result<Vec<_>, _>>()?)
             }
-            scheme @ ("unix" | "unix-abstract") => {
-                fixed(vec![address(target, &format!("{scheme}:{}", target.path()))?])
-            }
+            scheme @ ("unix" | "unix-abstract") => fixed(vec![address(
+                target,
+                &format!("{scheme}:{}", target.path()),
+            )?]),
             "memory" => match self.registry {
                 Some(registry) => Ok(registry.watch(target.path()).map_err(Into::into).boxed()),
-                None => Err(BuildError::NoRegistry { target: target.to_string() }),
+                None => Err(BuildError::NoRegistry {
+                    target: target.to_string(),
+                }),
             },
             #[cfg(feature = "etcd")]
-            "etcd" => self.etcd(target),
+            "etcd" => {
+                use evenkeel_etcd::{Etcd, EtcdConfig, EtcdDiscover};
+
+                let config = self.etcd.unwrap_or_else(|| EtcdConfig::for_target(target));
+                let etcd = Etcd::new(config).map_err(|source| {
+                    let source = source.into();
+                    BuildError::Etcd {
+                        target: target.to_string(),
+                        source,
+                    }
+                })?;
+                Ok(EtcdDiscover::watch(etcd, target.path())
+                    .map_err(Into::into)
+                    .boxed())
+            }
             #[cfg(not(feature = "etcd"))]
             "etcd" => Err(unknown(target, "the feature `etcd` is not enabled")),
-            _ => Err(unknown(target, "known are etcd, memory, static and unix, and `discover` takes any stream")),
+            _ => Err(unknown(
+                target,
+                "known are etcd, memory, static and unix, and `discover` takes any stream",
+            )),
         }
     }
 }
 
 fn unknown(target: &Target, hint: &'static str) -> BuildError {
-    BuildError::Scheme { target: target.to_string(), scheme: target.scheme().to_owned(), hint }
+    BuildError::Scheme {
+        target: target.to_string(),
+        scheme: target.scheme().to_owned(),
+        hint,
+    }
 }
 
 fn address(target: &Target, text: &str) -> Result<Address, BuildError> {
-    text.parse().map_err(|source| BuildError::Address { target: target.to_string(), source })
+    text.parse().map_err(|source| BuildError::Address {
+        target: target.to_string(),
+        source,
+    })
 }
 
 fn fixed(addresses: Vec<Address>) -> Result<Endpoints, BuildError> {

@@ -2,9 +2,14 @@
 
 use std::hash::Hash;
 
-use evenkeel_balance::{Balance, BalanceLayer, ConnectLayer, EndpointLayer, Subchannel, SubchannelConfig};
+use evenkeel_balance::{
+    Balance, BalanceLayer, ConnectLayer, EndpointLayer, Subchannel, SubchannelConfig,
+};
 use evenkeel_core::{BoxError, Endpoint};
-use evenkeel_resilience::{Breaker, BreakerConfig, BreakerLayer, Deadline, DeadlineLayer, Retry, RetryLayer};
+use evenkeel_resilience::breaker::Breaker;
+use evenkeel_resilience::deadline::Deadline;
+use evenkeel_resilience::retry::Retry;
+use evenkeel_resilience::{BreakerConfig, BreakerLayer, DeadlineLayer, RetryConfig, RetryLayer};
 use evenkeel_service_config::ServiceConfig;
 use evenkeel_transport::Connect;
 use tower::ServiceBuilder;
@@ -22,6 +27,8 @@ pub(crate) type Balanced<C> = Balance<Breaker<Subchannel<C>>>;
 pub struct StackConfig {
     /// The breaker around each endpoint.
     pub breaker: BreakerConfig,
+    /// What retries may buffer, and whether there are any.
+    pub retry: RetryConfig,
     /// How each endpoint is connected to.
     pub subchannel: SubchannelConfig,
 }
@@ -32,7 +39,12 @@ pub struct StackConfig {
 /// # Panics
 ///
 /// Outside a tokio runtime.
-pub fn stack<D, C>(discover: D, connector: C, config: &ServiceConfig, options: &StackConfig) -> Stack<C>
+pub fn stack<D, C>(
+    discover: D,
+    connector: C,
+    config: &ServiceConfig,
+    options: &StackConfig,
+) -> Stack<C>
 where
     D: Discover<Service = Endpoint> + Unpin + Send + 'static,
     D::Key: Hash + Eq + Clone + Send + Unpin,
@@ -41,9 +53,9 @@ where
 {
     ServiceBuilder::new()
         .layer(DeadlineLayer::new(config))
-        .layer(RetryLayer::new(config))
+        .layer(RetryLayer::new(config).with_config(options.retry))
         .layer(BalanceLayer::new(config))
-        .layer(EndpointLayer::new(BreakerLayer::new(options.breaker.clone())))
+        .layer(EndpointLayer::new(BreakerLayer::new(options.breaker)))
         .layer(ConnectLayer::new(connector).with_config(options.subchannel.clone()))
         .service(discover)
 }

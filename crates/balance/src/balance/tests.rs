@@ -55,6 +55,26 @@ async fn call(channel: &Channel, request: Request<RequestBody>) -> Result<Code, 
     Ok(head.or(trailing).expect("a status"))
 }
 
+/// The same, by a task that ends with the test's runtime.
+fn in_background(channel: &Channel, request: Request<RequestBody>) -> Waiting {
+    let channel = channel.clone();
+    let mut tasks = JoinSet::new();
+    tasks.spawn(async move { call(&channel, request).await });
+    Waiting(tasks)
+}
+
+struct Waiting(JoinSet<Result<Code, Status>>);
+
+impl Waiting {
+    fn is_finished(&mut self) -> bool {
+        self.0.try_join_next().is_some()
+    }
+
+    async fn end(mut self) -> Result<Code, Status> {
+        self.0.join_next().await.unwrap().unwrap()
+    }
+}
+
 async fn ready(channel: &Channel) {
     timeout(Duration::from_secs(3600), channel.wait_until_ready())
         .await
@@ -77,10 +97,7 @@ async fn calls_wait_for_discovery_and_for_the_first_ready_endpoint() {
     let endpoint = FakeEndpoint::new("10.0.0.1:1", ConnectivityState::Idle);
     let (channel, changes) = round_robin(&[]);
     assert_eq!(channel.state(), ConnectivityState::Connecting);
-    let waiting = tokio::spawn({
-        let channel = channel.clone();
-        async move { call(&channel, request()).await }
-    });
+    let mut waiting = in_background(&channel, request());
     changes
         .send(Ok(Change::Insert("a", endpoint.clone())))
         .unwrap();
@@ -91,7 +108,7 @@ async fn calls_wait_for_discovery_and_for_the_first_ready_endpoint() {
     tokio::task::yield_now().await;
     assert!(!waiting.is_finished());
     endpoint.set(ConnectivityState::Ready, None);
-    assert_eq!(waiting.await.unwrap().unwrap(), Code::Ok);
+    assert_eq!(waiting.end().await.unwrap(), Code::Ok);
     assert_eq!(channel.state(), ConnectivityState::Ready);
 }
 
@@ -136,14 +153,11 @@ async fn a_call_that_waits_for_ready_waits_through_failures() {
     state(&channel, ConnectivityState::TransientFailure).await;
     let mut patient = request();
     patient.extensions_mut().insert(WaitForReady(true));
-    let waiting = tokio::spawn({
-        let channel = channel.clone();
-        async move { call(&channel, patient).await }
-    });
+    let mut waiting = in_background(&channel, patient);
     tokio::task::yield_now().await;
     assert!(!waiting.is_finished());
     endpoint.set(ConnectivityState::Ready, None);
-    assert_eq!(waiting.await.unwrap().unwrap(), Code::Ok);
+    assert_eq!(waiting.end().await.unwrap(), Code::Ok);
 }
 
 #[tokio::test(start_paused = true)]
@@ -201,17 +215,14 @@ async fn a_request_that_never_left_goes_elsewhere_and_is_no_failure() {
     b.script([Answer::Unsent]);
     a.script([Answer::Ok, Answer::Ok]);
     // Whichever is picked gives it back, and so does the other: it waits for news of either.
-    let waiting = tokio::spawn({
-        let channel = channel.clone();
-        async move { call(&channel, request()).await }
-    });
+    let mut waiting = in_background(&channel, request());
     while a.calls() + b.calls() < 2 {
         tokio::task::yield_now().await;
     }
     tokio::task::yield_now().await;
     assert!(!waiting.is_finished());
     b.set(ConnectivityState::TransientFailure, None);
-    assert_eq!(waiting.await.unwrap().unwrap(), Code::Ok);
+    assert_eq!(waiting.end().await.unwrap(), Code::Ok);
     assert_eq!((a.calls(), b.calls()), (2, 1));
     for report in channel.endpoints() {
         assert_eq!((report.stats.failed(), report.stats.in_flight()), (0, 0));
@@ -341,15 +352,12 @@ async fn a_call_wakes_an_idle_channel() {
         before,
         "pick_first does not reconnect by itself"
     );
-    let waiting = tokio::spawn({
-        let channel = channel.clone();
-        async move { call(&channel, request()).await }
-    });
+    let mut waiting = in_background(&channel, request());
     while connects() == before {
         tokio::task::yield_now().await;
     }
     endpoint.set(ConnectivityState::Ready, None);
-    assert_eq!(waiting.await.unwrap().unwrap(), Code::Ok);
+    assert_eq!(waiting.end().await.unwrap(), Code::Ok);
 }
 
 #[tokio::test(start_paused = true)]
@@ -423,13 +431,10 @@ impl Policy for Bomb {
 async fn a_policy_that_panics_fails_calls_instead_of_hanging_them() {
     let endpoint = FakeEndpoint::new("10.0.0.1:1", ConnectivityState::Connecting);
     let (channel, _changes) = over(&[("a", &endpoint)], Box::new(Bomb(AtomicUsize::new(0))));
-    let waiting = tokio::spawn({
-        let channel = channel.clone();
-        async move { call(&channel, request()).await }
-    });
+    let mut waiting = in_background(&channel, request());
     tokio::task::yield_now().await;
     endpoint.set(ConnectivityState::Ready, None);
-    let error = waiting.await.unwrap().unwrap_err();
+    let error = waiting.end().await.unwrap_err();
     assert_eq!(error.code(), Code::Unavailable);
     assert!(
         cause::<ChannelClosed>(&error)

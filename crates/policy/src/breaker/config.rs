@@ -64,6 +64,15 @@ impl Default for BreakerConfig {
 }
 
 impl BreakerConfig {
+    /// A breaker that never trips: nothing counts as a failure.
+    #[must_use]
+    pub fn disabled() -> Self {
+        Self {
+            failures: CodeSet::default(),
+            ..Self::default()
+        }
+    }
+
     /// Whether `outcome` speaks for the endpoint (`Some(true)`), against it, or says nothing.
     #[must_use]
     pub const fn verdict(&self, outcome: Outcome) -> Option<bool> {
