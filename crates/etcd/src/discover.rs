@@ -1,4 +1,6 @@
+mod cursor;
 mod entries;
+mod list;
 mod outage;
 mod watcher;
 
@@ -37,7 +39,8 @@ type Item = Result<Change, DiscoverError>;
 /// - A value without an endpoint in it is skipped, with one warning per key, and counted
 ///   ([`DiscoverStats::decode_errors`]).
 ///
-/// It runs while it is polled and owns what it runs: no task, and dropping it ends the watch.
+/// It runs while it is polled, within a Tokio runtime, and owns what it runs: no task, and dropping
+/// it ends the watch.
 ///
 /// ```no_run
 /// use evenkeel_etcd::{Etcd, EtcdConfig, EtcdDiscover};

@@ -1,25 +1,23 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
-use etcd_client::{GetOptions, KeyValue, WatchOptions, WatchResponse, WatchStream};
+use etcd_client::{KeyValue, WatchOptions, WatchResponse, WatchStream};
 use evenkeel_discover::DiscoverError;
 use tokio::time::{Instant, sleep_until};
 use tracing::{debug, info, warn};
 
+use super::cursor::Cursor;
 use super::entries::{Entries, Raw};
+use super::list::{MAX_MESSAGE, list, range_end};
 use super::outage::Outage;
 use super::{DiscoverStats, Item};
 use crate::backoff::Backoff;
 use crate::connect::Connection;
 use crate::{Etcd, EtcdError};
 
-/// Keys asked for in one request of a list; the pages are of one revision.
-const PAGE: i64 = 1000;
-/// A list's page or a watch response may have this many bytes. gRPC's default of 4 MiB is less
-/// than what a transaction may write.
-const MAX_MESSAGE: usize = 64 << 20;
 /// The first delay between attempts.
-const MIN_BACKOFF: std::time::Duration = std::time::Duration::from_millis(100);
+const MIN_BACKOFF: Duration = Duration::from_millis(100);
 
 /// Lists, watches, and begins again.
 pub(super) struct Watcher {
@@ -54,33 +52,6 @@ struct Watch {
     since: Instant,
     /// When to list again although the watch seems well.
     relist_at: Instant,
-}
-
-/// Which cluster, and how much of its history we have.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Cursor {
-    cluster: u64,
-    revision: i64,
-}
-
-impl Cursor {
-    /// Whether `header` comes from after this point of the same history; takes the step if so.
-    fn advance(&mut self, header: Self) -> bool {
-        let ok = header.cluster == self.cluster && header.revision >= self.revision;
-        if ok {
-            self.revision = header.revision;
-        }
-        ok
-    }
-}
-
-impl From<&etcd_client::ResponseHeader> for Cursor {
-    fn from(header: &etcd_client::ResponseHeader) -> Self {
-        Self {
-            cluster: header.cluster_id(),
-            revision: header.revision(),
-        }
-    }
 }
 
 impl Watcher {
@@ -140,7 +111,7 @@ impl Watcher {
     /// Takes over what etcd has now.
     async fn list(&mut self) -> Result<Connection, EtcdError> {
         let connection = self.etcd.connection().await?;
-        match self.pages(&connection).await {
+        match list(&self.etcd, &connection, &self.prefix).await {
             Ok((cursor, list)) => {
                 self.stats.lists.fetch_add(1, Ordering::Relaxed);
                 let same = self.cursor == Cursor::default() || self.cursor.advance(cursor);
@@ -155,38 +126,6 @@ impl Watcher {
             Err(error) => {
                 self.etcd.discard(connection.generation()).await;
                 Err(error)
-            }
-        }
-    }
-
-    async fn pages(&self, connection: &Connection) -> Result<(Cursor, Vec<KeyValue>), EtcdError> {
-        let mut kv = connection
-            .client
-            .kv_client()
-            .max_decoding_message_size(MAX_MESSAGE);
-        let end = range_end(self.prefix.as_bytes());
-        let mut from = self.prefix.clone().into_bytes();
-        let mut cursor = None::<Cursor>;
-        let mut list = Vec::new();
-        loop {
-            let mut options = GetOptions::new().with_range(end.clone()).with_limit(PAGE);
-            if let Some(cursor) = cursor {
-                options = options.with_revision(cursor.revision);
-            }
-            let request = kv.get(from, Some(options));
-            let mut answer = self.etcd.answer("list endpoints", request).await?;
-            let Some(header) = answer.header() else {
-                return Err(EtcdError::ended(
-                    "list endpoints",
-                    "an answer without a header",
-                ));
-            };
-            let cursor = *cursor.get_or_insert(header.into());
-            let more = answer.more();
-            list.append(&mut answer.take_kvs());
-            match list.last() {
-                Some(last) if more => from = [last.key(), b"\0"].concat(),
-                _ => return Ok((cursor, list)),
             }
         }
     }
@@ -347,36 +286,5 @@ fn end_of(response: &WatchResponse) -> String {
         (0, "") => "cancelled".to_owned(),
         (0, reason) => reason.to_owned(),
         (revision, _) => format!("compacted up to revision {revision}"),
-    }
-}
-
-/// The first key after all that start with `prefix`. A prefix ends in `/`, so there is one.
-fn range_end(prefix: &[u8]) -> Vec<u8> {
-    let mut end = prefix.to_owned();
-    if let Some(last) = end.last_mut() {
-        *last = last.saturating_add(1);
-    }
-    end
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_range_ends_before_the_neighbours() {
-        assert_eq!(range_end(b"user/"), b"user0");
-        assert!(b"user/z".as_slice() < b"user0".as_slice());
-        assert!(b"user-admin/x".as_slice() < b"user/".as_slice());
-    }
-
-    #[test]
-    fn the_cursor_only_goes_forward_in_one_history() {
-        let at = |cluster, revision| Cursor { cluster, revision };
-        let mut cursor = at(1, 10);
-        assert!(cursor.advance(at(1, 10)) && cursor.advance(at(1, 12)));
-        assert_eq!(cursor, at(1, 12));
-        assert!(!cursor.advance(at(1, 11)) && !cursor.advance(at(2, 13)));
-        assert_eq!(cursor, at(1, 12));
     }
 }

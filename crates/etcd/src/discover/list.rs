@@ -1,0 +1,66 @@
+use etcd_client::{GetOptions, KeyValue};
+
+use super::cursor::Cursor;
+use crate::connect::Connection;
+use crate::{Etcd, EtcdError};
+
+/// Keys asked for in one request.
+const PAGE: i64 = 1000;
+/// A page or a watch response may have this many bytes. gRPC's default of 4 MiB is less than what
+/// one transaction may write.
+pub(super) const MAX_MESSAGE: usize = 64 << 20;
+
+/// All keys that start with `prefix`, in order, as they were at one revision.
+pub(super) async fn list(
+    etcd: &Etcd,
+    connection: &Connection,
+    prefix: &str,
+) -> Result<(Cursor, Vec<KeyValue>), EtcdError> {
+    const ACTION: &str = "list endpoints";
+    let mut kv = connection
+        .client
+        .kv_client()
+        .max_decoding_message_size(MAX_MESSAGE);
+    let end = range_end(prefix.as_bytes());
+    let mut from = prefix.as_bytes().to_owned();
+    let mut cursor = None::<Cursor>;
+    let mut keys = Vec::new();
+    loop {
+        let mut options = GetOptions::new().with_range(end.clone()).with_limit(PAGE);
+        if let Some(cursor) = cursor {
+            options = options.with_revision(cursor.revision);
+        }
+        let mut page = etcd.answer(ACTION, kv.get(from, Some(options))).await?;
+        let header = page.header();
+        let header =
+            header.ok_or_else(|| EtcdError::ended(ACTION, "an answer without a header"))?;
+        let cursor = *cursor.get_or_insert(header.into());
+        let more = page.more();
+        keys.append(&mut page.take_kvs());
+        match keys.last() {
+            Some(last) if more => from = [last.key(), b"\0"].concat(),
+            _ => return Ok((cursor, keys)),
+        }
+    }
+}
+
+/// The first key after all that start with `prefix`. A prefix ends in `/`, so there is one.
+pub(super) fn range_end(prefix: &[u8]) -> Vec<u8> {
+    let mut end = prefix.to_owned();
+    if let Some(last) = end.last_mut() {
+        *last = last.saturating_add(1);
+    }
+    end
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_range_ends_before_the_neighbours() {
+        assert_eq!(range_end(b"user/"), b"user0");
+        assert!(b"user/z".as_slice() < b"user0".as_slice());
+        assert!(b"user-admin/x".as_slice() < b"user/".as_slice());
+    }
+}
