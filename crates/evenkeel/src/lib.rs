@@ -61,3 +61,7 @@ pub use evenkeel_service_config as service_config;
 pub use evenkeel_service_config::{PolicyRegistry, ServiceConfig};
 pub use evenkeel_transport as transport;
 pub use evenkeel_transport::{Connect, Connector, Http2Config};
+
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;
