@@ -26,4 +26,4 @@ pub use breaker::{BreakerHandle, BreakerLayer, BreakerStatus};
 pub use deadline::DeadlineLayer;
 pub use evenkeel_policy::breaker::BreakerConfig;
 pub use retry::{ReplayBody, RetryConfig, RetryLayer};
-pub use tonic_body::{TonicBody, TonicBodyLayer};
+pub use tonic_body::{TonicBody, TonicBodyFuture, TonicBodyLayer};

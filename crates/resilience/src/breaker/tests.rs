@@ -105,7 +105,8 @@ async fn every_kind_of_failure_counts_where_it_shows() {
         let frames = [data("x"), Err(Status::unknown("cut"))];
         Ok(Response::new(body(frames)))
     };
-    let kinds: [(&str, fn() -> Answer); 5] = [
+    type Kind = (&'static str, fn() -> Answer);
+    let kinds: [Kind; 5] = [
         ("UNAVAILABLE: connection lost", lost),
         ("RESOURCE_EXHAUSTED: full", || {
             refusal(Code::ResourceExhausted).map(|mut response| {
