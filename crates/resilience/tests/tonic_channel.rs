@@ -232,3 +232,48 @@ async fn any_body_of_bytes_passes() {
     let response = service.oneshot(request).await.unwrap();
     assert_eq!(response.status(), 200);
 }
+
+/// A server of frames: refuses the first `refused` streams, then answers.
+async fn refusing_server(refused: usize) -> (std::net::SocketAddr, impl Future<Output = ()>) {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let serve = async move {
+        let (socket, _) = listener.accept().await.unwrap();
+        let mut connection = h2::server::handshake(socket).await.unwrap();
+        let mut streams = 0;
+        while let Some(stream) = connection.accept().await {
+            let (_, mut respond) = stream.unwrap();
+            streams += 1;
+            if streams <= refused {
+                respond.send_reset(h2::Reason::REFUSED_STREAM);
+                continue;
+            }
+            let head = http::Response::builder().header("content-type", "application/grpc");
+            let mut body = respond
+                .send_response(head.body(()).unwrap(), false)
+                .unwrap();
+            body.send_data(Bytes::from_static(&[0; 5]), false).unwrap();
+            let status = http::HeaderValue::from_static("0");
+            let trailers = [(http::HeaderName::from_static("grpc-status"), status)];
+            body.send_trailers(trailers.into_iter().collect()).unwrap();
+        }
+    };
+    (address, serve)
+}
+
+#[tokio::test]
+async fn a_refused_stream_is_tried_again_once_without_a_policy() {
+    for (refused, expected) in [(1, Code::Ok), (2, Code::Unavailable)] {
+        let (address, serve) = refusing_server(refused).await;
+        let uri = format!("http://{address}");
+        let service = ServiceBuilder::new()
+            .layer(RetryLayer::new(&ServiceConfig::default()))
+            .layer(TonicBodyLayer)
+            .service(Endpoint::from_shared(uri).unwrap().connect_lazy());
+        let mut client = UserServiceClient::new(service);
+        let call = async move { client.get_by_id(GetByIdRequest { id: 7 }).await };
+        let (result, ()) = within("both sides end", async { tokio::join!(call, serve) }).await;
+        let code = result.map_or_else(|status| status.code(), |_| Code::Ok);
+        assert_eq!(code, expected);
+    }
+}
