@@ -4,9 +4,8 @@
 use std::error::Error;
 use std::time::Duration;
 
-use evenkeel::{
-    BreakerConfig, BreakerLayer, DeadlineLayer, RetryLayer, ServiceConfig, TonicBodyLayer,
-};
+use evenkeel::resilience::TonicBodyLayer;
+use evenkeel::{BreakerConfig, BreakerLayer, DeadlineLayer, RetryLayer, ServiceConfig};
 use evenkeel_testkit::pb::{GetByIdRequest, user_service_client::UserServiceClient};
 use evenkeel_testkit::{Behaviour, UserServer};
 use tonic::{Code, transport::Endpoint};
@@ -32,10 +31,14 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let channel = Endpoint::from_shared(format!("http://{}", server.address()))?
         .connect()
         .await?;
+    let breaker = BreakerConfig {
+        open_time: Duration::from_millis(500),
+        ..BreakerConfig::default()
+    };
     let service = ServiceBuilder::new()
         .layer(DeadlineLayer::new(&config))
         .layer(RetryLayer::new(&config))
-        .layer(BreakerLayer::new(BreakerConfig::default()))
+        .layer(BreakerLayer::new(breaker))
         .layer(TonicBodyLayer)
         .service(channel);
     let mut client = UserServiceClient::new(service);

@@ -1,5 +1,7 @@
 //! The demo as its users run it: as processes.
 
+#![expect(clippy::unwrap_used, reason = "a test's own processes")]
+
 use std::process::Stdio;
 
 use evenkeel_testkit::{EtcdServer, port, within};

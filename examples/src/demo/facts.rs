@@ -11,7 +11,7 @@ pub(super) struct Facts {
     pub(super) breaker: Option<BreakerState>,
     pub(super) weight: Option<f64>,
     pub(super) availability: Availability,
-    /// Attempts that failed, since the endpoint came.
+    /// Attempts that did not end with OK since the endpoint came: failed, or out of time.
     pub(super) failures: u64,
     pub(super) error: Option<String>,
 }
@@ -27,7 +27,7 @@ impl Facts {
                 breaker: report.breaker,
                 weight: report.endpoint.metadata().weight,
                 availability: report.endpoint.metadata().availability,
-                failures: report.stats.failed(),
+                failures: report.stats.failed() + report.stats.abandoned(),
                 error: report.error.map(|error| evenkeel::errors::chain(&*error)),
             })
             .collect()

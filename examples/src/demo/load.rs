@@ -67,9 +67,11 @@ async fn call_on(
             _ = stopped.wait_for(|stop| *stop) => return,
             _ = ticks.tick() => {}
         }
-        let (phase, deadline) = tally.lock().begin_call();
-        let ended = call(&mut client, 123, deadline).await;
-        tally.lock().end_call(phase, ended);
+        let Some(ticket) = tally.lock().begin_call() else {
+            continue;
+        };
+        let ended = call(&mut client, 123, ticket.deadline).await;
+        tally.lock().end_call(&ticket, ended);
     }
 }
 

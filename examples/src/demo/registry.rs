@@ -19,7 +19,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub(super) enum Registry {
     Memory(MemoryRegistry),
-    Etcd(EtcdConfig),
+    Etcd(Box<EtcdConfig>),
 }
 
 impl Registry {
@@ -28,9 +28,11 @@ impl Registry {
         match url {
             None => Self::Memory(MemoryRegistry::new()),
             Some(url) => {
-                let mut config = EtcdConfig::default();
-                config.endpoints = vec![url.to_owned()];
-                Self::Etcd(config)
+                let endpoints = vec![url.to_owned()];
+                Self::Etcd(Box::new(EtcdConfig {
+                    endpoints,
+                    ..EtcdConfig::default()
+                }))
             }
         }
     }
@@ -40,10 +42,13 @@ impl Registry {
         Ok(match self {
             Self::Memory(registry) => Box::new(registry.clone()),
             Self::Etcd(etcd) => {
-                let mut config = RegistrarConfig::default();
-                // The servers of the demo are on this machine, and so are their clients.
-                config.allow_loopback = true;
-                Box::new(EtcdRegistrar::new(Etcd::new(etcd.clone())?, config)?)
+                let config = RegistrarConfig {
+                    // The servers of the demo are on this machine, and so are their clients.
+                    allow_loopback: true,
+                    ..RegistrarConfig::default()
+                };
+                let etcd = Etcd::new(EtcdConfig::clone(etcd))?;
+                Box::new(EtcdRegistrar::new(etcd, config)?)
             }
         })
     }
@@ -55,7 +60,7 @@ impl Registry {
                 Channel::builder(format!("memory:///{service}")).registry(registry)
             }
             Self::Etcd(config) => {
-                Channel::builder(format!("etcd:///{service}")).etcd(config.clone())
+                Channel::builder(format!("etcd:///{service}")).etcd(EtcdConfig::clone(config))
             }
         };
         let builder = builder.service_config_value(config).breaker(breaker());
@@ -88,7 +93,11 @@ impl fmt::Display for Registry {
 
 /// A breaker that shows within seconds what usually takes longer.
 fn breaker() -> BreakerConfig {
-    BreakerConfig::default()
+    BreakerConfig {
+        open_time: Duration::from_millis(500),
+        max_open_time: Duration::from_secs(1),
+        ..BreakerConfig::default()
+    }
 }
 
 /// The service config in `file`, or the demo's.

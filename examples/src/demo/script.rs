@@ -170,7 +170,7 @@ async fn drain(stage: &mut Stage) -> Result<(), Error> {
     };
     stage.settle("the drain", settled).await?;
     // Calls that were on their way.
-    stage.pass(1.0).await?;
+    stage.pass_exactly(Duration::from_secs(1)).await?;
     let calls = |stage: &Stage| stage.fleet.members[MIDDLE].server.seen().total_calls();
     let before = calls(stage);
     stage.measure(1.0).await?;
@@ -228,9 +228,9 @@ async fn exhaust(stage: &mut Stage) -> Result<(), Error> {
     stage.fleet.members[MIDDLE].server.behave(behaviour);
     opened(stage, &name).await?;
     stage.measure(2.5).await?;
+    stage.end()?;
     stage.fleet.members[MIDDLE].recover();
-    stage.settle_well().await?;
-    stage.end()
+    Ok(())
 }
 
 /// Calls to a server that hangs end with their deadline, until its breaker takes it out.
@@ -243,12 +243,13 @@ async fn hang(stage: &mut Stage) -> Result<(), Error> {
         server: None,
     };
     stage.begin_expecting("hang", &what, Some(SHORT_DEADLINE), expected)?;
+    stage.settle_well().await?;
     stage.fleet.members[LIGHT].server.behave(Behaviour::Hang);
     opened(stage, &name).await?;
     stage.measure(2.5).await?;
+    stage.end()?;
     stage.fleet.members[LIGHT].recover();
-    stage.settle_well().await?;
-    stage.end()
+    Ok(())
 }
 
 async fn opened(stage: &mut Stage, name: &str) -> Result<(), Error> {

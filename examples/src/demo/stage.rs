@@ -123,15 +123,28 @@ impl Stage {
         .await
     }
 
-    /// Lets this many script seconds pass, and measures shares from now on.
+    /// Lets this many script seconds pass, and measures the shares of the calls that begin in
+    /// them.
     pub(super) async fn measure(&mut self, seconds: f64) -> Result<(), Error> {
-        self.tally.lock().begin_window();
-        self.pass(seconds).await
+        self.tally.lock().open_window();
+        self.pass(seconds).await?;
+        self.tally.lock().close_window();
+        self.settle("the end of the calls", |stage, _| {
+            let tally = stage.tally.lock();
+            tally.present().is_none_or(|phase| phase.window.is_final())
+        })
+        .await
     }
 
     /// Lets this many script seconds pass.
     pub(super) async fn pass(&mut self, seconds: f64) -> Result<(), Error> {
-        let end = Instant::now() + Duration::from_secs_f64(seconds * self.scale);
+        let time = Duration::from_secs_f64(seconds * self.scale);
+        self.pass_exactly(time).await
+    }
+
+    /// Lets this time pass, however long the script takes.
+    pub(super) async fn pass_exactly(&mut self, time: Duration) -> Result<(), Error> {
+        let end = Instant::now() + time;
         while Instant::now() < end {
             self.frame()?;
             sleep(FRAME.min(end - Instant::now())).await;

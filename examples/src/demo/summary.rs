@@ -114,9 +114,10 @@ mod tests {
     fn tally(failing: bool) -> Tally {
         let mut tally = Tally::default();
         tally.begin_phase(PhaseTally::new("steady", Duration::MAX, None));
-        tally.end_call(0, Ended::Answered("a".to_owned(), Duration::from_millis(1)));
+        let phase = &mut tally.phases[0];
+        phase.count(Ended::Answered("a".to_owned(), Duration::from_millis(1)));
         if failing {
-            tally.end_call(0, Ended::Failed(Status::unavailable("gone"), None));
+            phase.count(Ended::Failed(Status::unavailable("gone"), None));
         }
         tally
     }

@@ -38,10 +38,22 @@ pub(super) struct Expected {
     pub(super) server: Option<String>,
 }
 
-/// The part of a phase in which shares are measured.
+/// The part of a phase in which shares are measured: the calls that begin while it is open.
 #[derive(Debug, Default)]
 pub(super) struct Window {
+    number: u32,
+    closed: bool,
+    in_flight: u32,
     answers: BTreeMap<String, Histogram<u64>>,
+}
+
+/// A call that has begun.
+#[derive(Debug)]
+pub(super) struct Ticket {
+    phase: usize,
+    window: Option<u32>,
+    /// What it may take.
+    pub(super) deadline: Duration,
 }
 
 /// The end of a call.
@@ -74,19 +86,44 @@ impl PhaseTally {
         self.expected.values().sum()
     }
 
+    /// Whether the phase is about such a failure.
+    fn expects(&self, ended: &Ended) -> bool {
+        let (Some(expects), Ended::Failed(status, server)) = (&self.expects, ended) else {
+            return false;
+        };
+        expects.covers(status, server.as_deref())
+    }
+
+    /// A call is no longer in flight; says whether it is one of the present window.
+    fn forget_call(&mut self, window: Option<u32>) -> bool {
+        let in_window = window == Some(self.window.number);
+        if in_window {
+            self.window.in_flight -= 1;
+        }
+        in_window
+    }
+
+    /// Counts a call that has begun and ended just now.
     pub(super) fn count(&mut self, ended: Ended) {
+        let window = self.window.begin_call();
+        self.end_call(window, ended);
+    }
+
+    fn end_call(&mut self, window: Option<u32>, ended: Ended) {
         self.calls += 1;
+        let in_window = self.forget_call(window);
+        let expected = self.expects(&ended);
         match ended {
             Ended::Answered(server, took) => {
                 self.ok += 1;
-                self.window.answer(server, took);
-            }
-            Ended::Failed(status, server) => {
-                let expects = self.expects.as_ref();
-                if expects.is_some_and(|expects| expects.covers(&status, server.as_deref())) {
-                    *self.expected.entry(code_name(status.code())).or_default() += 1;
-                    return;
+                if in_window {
+                    self.window.answer(server, took);
                 }
+            }
+            Ended::Failed(status, _) if expected => {
+                *self.expected.entry(code_name(status.code())).or_default() += 1;
+            }
+            Ended::Failed(status, _) => {
                 self.unexpected += 1;
                 if self.samples.len() < Self::SAMPLES {
                     let name = code_name(status.code());
@@ -123,6 +160,20 @@ impl Expected {
 }
 
 impl Window {
+    /// The window's number for a call that begins, if it is open.
+    fn begin_call(&mut self) -> Option<u32> {
+        if self.closed {
+            return None;
+        }
+        self.in_flight += 1;
+        Some(self.number)
+    }
+
+    /// Whether it is closed and every call in it has ended: nothing changes any more.
+    pub(super) const fn is_final(&self) -> bool {
+        self.closed && self.in_flight == 0
+    }
+
     fn answer(&mut self, server: String, took: Duration) {
         let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
         let histogram = self
@@ -163,10 +214,20 @@ impl Tally {
         self.phases.push(phase);
     }
 
-    /// Forgets the answers of the present phase before now, as far as shares go.
-    pub(super) fn begin_window(&mut self) {
+    /// Measures shares anew, of the calls that begin from now on.
+    pub(super) fn open_window(&mut self) {
         if let Some(phase) = self.phases.last_mut() {
-            phase.window = Window::default();
+            phase.window = Window {
+                number: phase.window.number + 1,
+                ..Window::default()
+            };
+        }
+    }
+
+    /// Calls that begin from now on have no part in the shares.
+    pub(super) fn close_window(&mut self) {
+        if let Some(phase) = self.phases.last_mut() {
+            phase.window.closed = true;
         }
     }
 
@@ -174,17 +235,28 @@ impl Tally {
         self.phases.last()
     }
 
-    /// A call begins: its phase, and what it may take.
-    pub(super) fn begin_call(&self) -> (usize, Duration) {
-        let last = self.phases.len().saturating_sub(1);
-        let deadline = self.phases.last().map(|phase| phase.deadline);
-        (last, deadline.unwrap_or(Duration::MAX))
+    /// A call begins, in the present phase; there is one.
+    pub(super) fn begin_call(&mut self) -> Option<Ticket> {
+        let phase = self.phases.len().checked_sub(1)?;
+        let present = self.phases.last_mut()?;
+        Some(Ticket {
+            phase,
+            window: present.window.begin_call(),
+            deadline: present.deadline,
+        })
     }
 
-    /// A call of this phase has ended.
-    pub(super) fn end_call(&mut self, phase: usize, ended: Ended) {
-        if let Some(phase) = self.phases.get_mut(phase) {
-            phase.count(ended);
+    /// A call ends. It belongs to the phase in which it began, unless it was on its way when a
+    /// later one began that expects its failure.
+    pub(super) fn end_call(&mut self, ticket: &Ticket, ended: Ended) {
+        let since = &self.phases[ticket.phase..];
+        let expects = since.iter().position(|phase| phase.expects(&ended));
+        let later = expects.filter(|later| *later > 0);
+        if let Some(later) = later {
+            self.phases[ticket.phase].forget_call(ticket.window);
+            self.phases[ticket.phase + later].end_call(None, ended);
+        } else {
+            self.phases[ticket.phase].end_call(ticket.window, ended);
         }
     }
 
@@ -242,28 +314,55 @@ mod tests {
     fn a_call_counts_for_the_phase_in_which_it_began() {
         let mut tally = Tally::default();
         tally.begin_phase(PhaseTally::new("first", Duration::MAX, None));
-        let (phase, _) = tally.begin_call();
+        let ticket = tally.begin_call().unwrap();
         tally.begin_phase(PhaseTally::new("second", Duration::MAX, None));
-        tally.end_call(phase, answered("a", 1));
+        tally.end_call(&ticket, answered("a", 1));
         assert_eq!((tally.phases[0].calls, tally.phases[1].calls), (1, 0));
     }
 
     #[test]
-    fn shares_and_quantiles_are_those_of_the_window() {
+    fn a_failure_that_a_later_phase_is_about_counts_there() {
+        let mut tally = Tally::default();
+        tally.begin_phase(PhaseTally::new("calm", Duration::MAX, None));
+        let tickets = [tally.begin_call().unwrap(), tally.begin_call().unwrap()];
+        let expects = Expected {
+            code: Code::ResourceExhausted,
+            server: None,
+        };
+        tally.begin_phase(PhaseTally::new("storm", Duration::MAX, Some(expects)));
+        tally.end_call(&tickets[0], exhausted("a"));
+        tally.end_call(&tickets[1], Ended::Failed(Status::internal("bug"), None));
+        let [calm, storm] = &tally.phases[..] else {
+            panic!("two phases")
+        };
+        assert_eq!((calm.calls, calm.unexpected), (1, 1));
+        assert_eq!((storm.calls, storm.expected()), (1, 1));
+    }
+
+    #[test]
+    fn shares_are_those_of_the_calls_that_began_in_the_window() {
         let mut tally = Tally::default();
         tally.begin_phase(PhaseTally::new("steady", Duration::MAX, None));
-        tally.end_call(0, answered("a", 500));
-        tally.begin_window();
-        for millis in [2, 4, 8] {
-            tally.end_call(0, answered("b", millis));
+        let before = tally.begin_call().unwrap();
+        tally.open_window();
+        let within: Vec<_> = (0..4).filter_map(|_| tally.begin_call()).collect();
+        tally.close_window();
+        let after = tally.begin_call().unwrap();
+        tally.end_call(&before, answered("a", 500));
+        tally.end_call(&after, answered("a", 500));
+        for (ticket, (server, millis)) in
+            within.iter().zip([("a", 1), ("b", 2), ("b", 4), ("b", 8)])
+        {
+            assert!(!tally.phases[0].window.is_final());
+            tally.end_call(ticket, answered(server, millis));
         }
-        tally.end_call(0, answered("a", 1));
         let window = &tally.phases[0].window;
+        assert!(window.is_final());
         assert_eq!((window.share("a"), window.share("b")), (25.0, 75.0));
         assert_eq!(window.share("c"), 0.0);
         let median = window.quantile("b", 0.5).unwrap();
         assert!(median.abs_diff(Duration::from_millis(4)) < Duration::from_micros(10));
-        assert_eq!(tally.phases[0].calls, 5);
+        assert_eq!(tally.phases[0].calls, 6);
     }
 
     #[test]
