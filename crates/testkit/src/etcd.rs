@@ -22,7 +22,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
 use etcd_client::Client;
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -128,6 +128,9 @@ impl EtcdServer {
     /// When it is not running.
     pub fn pause(&self) {
         self.signal(Signal::STOP);
+        // The signal is on its way until the last thread has stopped.
+        let pid = self.child.as_ref().map(Pid::from_child);
+        waitpid(pid, WaitOptions::UNTRACED).expect("it is our child");
     }
 
     /// Lets a paused etcd go on (SIGCONT).
