@@ -1,0 +1,180 @@
+//! Breakers: an endpoint that keeps failing gets no calls for a while, and its refusals cost none.
+
+use std::time::Duration;
+
+use evenkeel::errors::{BreakerOpen, cause};
+use evenkeel::{BreakerConfig, BreakerState, Channel, ConnectivityState};
+use evenkeel_testkit::{Behaviour, UserServer};
+use tonic::Code;
+
+use crate::load::Load;
+use crate::{
+    Client, ROUND_ROBIN, addresses, all_ready, builder, call, calls, config, servers, shares,
+    since, state_of, until,
+};
+
+/// Trips after three failures; `open` is how long it refuses.
+fn three(open: Duration) -> BreakerConfig {
+    BreakerConfig {
+        consecutive_failures: 3,
+        open_time: open,
+        max_open_time: open,
+        ..BreakerConfig::default()
+    }
+}
+
+const LONG: Duration = Duration::from_secs(600);
+const SHORT: Duration = Duration::from_millis(50);
+
+async fn channel(servers: &[UserServer], config: &str, breaker: BreakerConfig) -> Channel {
+    let builder = builder(addresses(servers)).service_config(config);
+    let channel = builder.breaker(breaker).build().unwrap();
+    all_ready(&channel, servers.len()).await;
+    channel
+}
+
+#[track_caller]
+fn until_breaker<'a>(
+    channel: &'a Channel,
+    server: &'a UserServer,
+    state: BreakerState,
+) -> impl Future<Output = ()> + 'a {
+    until(channel, "a state of the breaker", move |channel| {
+        state_of(channel, server).unwrap().1 == state
+    })
+}
+
+#[tokio::test]
+async fn an_endpoint_that_fails_three_times_leaves_the_rotation() {
+    for code in [Code::Unavailable, Code::ResourceExhausted] {
+        let servers = servers(3).await;
+        let channel = channel(&servers, ROUND_ROBIN, three(LONG)).await;
+        let mut client = Client::new(channel.clone());
+        servers[0].behave(Behaviour::fail(code));
+        let mut failed = 0;
+        while state_of(&channel, &servers[0]).unwrap().1 == BreakerState::Closed {
+            failed += u32::from(call(&mut client).await.is_err());
+        }
+        assert_eq!(failed, 3);
+        assert_eq!(
+            state_of(&channel, &servers[0]),
+            Some((ConnectivityState::TransientFailure, BreakerState::Open))
+        );
+        assert_eq!(channel.state(), ConnectivityState::Ready);
+        let error = channel.endpoints()[0].error.clone().unwrap();
+        let open = cause::<BreakerOpen>(&*error).expect("the reason is the breaker");
+        assert!(open.tripped_by.contains("3 consecutive failures"), "{open}");
+
+        let before = shares(&servers);
+        calls(&mut client, 100).await.unwrap();
+        assert_eq!(since(&servers, &before), [0, 50, 50]);
+        assert_eq!(servers[0].seen().connections, 1, "the connection stays");
+    }
+}
+
+#[tokio::test]
+async fn it_comes_back_when_a_probe_succeeds() {
+    let servers = servers(2).await;
+    let channel = channel(&servers, ROUND_ROBIN, three(SHORT)).await;
+    let mut client = Client::new(channel.clone());
+    servers[0].fail_next(3, Code::ResourceExhausted);
+    while servers[0].seen().total_calls() < 3 {
+        // Every other call is one of the three that fail.
+        let _ = call(&mut client).await;
+    }
+    until_breaker(&channel, &servers[0], BreakerState::HalfOpen).await;
+    while state_of(&channel, &servers[0]).unwrap().1 != BreakerState::Closed {
+        call(&mut client).await.unwrap();
+    }
+    all_ready(&channel, 2).await;
+    let before = shares(&servers);
+    calls(&mut client, 20).await.unwrap();
+    assert_eq!(since(&servers, &before), [10, 10]);
+    assert_eq!(servers[0].seen().accepted, 1);
+}
+
+#[tokio::test]
+async fn refusals_cost_no_call_under_load() {
+    let servers = servers(3).await;
+    let channel = channel(&servers, ROUND_ROBIN, three(SHORT)).await;
+    servers[0].behave(Behaviour::fail(Code::ResourceExhausted));
+    let load = Load::start(&channel, 8);
+    // It trips, probes and trips again, many times.
+    servers[0]
+        .wait_for("probes", |seen| seen.total_calls() >= 20)
+        .await;
+    let (done, failures) = load.stop().await;
+    let answered = servers[0].seen().total_calls();
+    assert!(
+        done > 10 * answered,
+        "{answered} of {done} went to the failing one"
+    );
+    assert_eq!(
+        failures.len() as u64,
+        answered,
+        "only those it answered itself"
+    );
+    for status in failures {
+        assert_eq!(status.message(), "scripted: ResourceExhausted");
+    }
+}
+
+#[tokio::test]
+async fn with_retries_not_even_a_probe_costs_a_call() {
+    let servers = servers(3).await;
+    let method = r#""retryPolicy": {"maxAttempts": 3, "initialBackoff": "0.01s",
+        "maxBackoff": "0.1s", "backoffMultiplier": 2, "retryableStatusCodes": ["UNAVAILABLE"]}"#;
+    let channel = channel(&servers, &config("round_robin", method), three(SHORT)).await;
+    servers[0].behave(Behaviour::fail(Code::Unavailable));
+    let load = Load::start(&channel, 8);
+    servers[0]
+        .wait_for("probes", |seen| seen.total_calls() >= 20)
+        .await;
+    let (_, failures) = load.stop().await;
+    assert!(failures.is_empty(), "{failures:?}");
+    assert_eq!(servers[0].seen().retries(), 0);
+}
+
+#[tokio::test]
+async fn when_every_breaker_is_open_a_call_says_so_at_once() {
+    let servers = servers(2).await;
+    let channel = channel(&servers, ROUND_ROBIN, three(LONG)).await;
+    let mut client = Client::new(channel.clone());
+    for server in &servers {
+        server.behave(Behaviour::fail(Code::Unavailable));
+    }
+    for _ in 0..6 {
+        call(&mut client).await.unwrap_err();
+    }
+    for server in &servers {
+        until_breaker(&channel, server, BreakerState::Open).await;
+    }
+    assert_eq!(channel.state(), ConnectivityState::TransientFailure);
+    let status = call(&mut client).await.unwrap_err();
+    assert_eq!(status.code(), Code::Unavailable);
+    for server in &servers {
+        let named = format!("circuit breaker of {} is open", server.address());
+        assert!(status.message().contains(&named), "{status}");
+    }
+    assert_eq!(shares(&servers), [3, 3]);
+}
+
+#[tokio::test]
+async fn answers_of_a_server_that_works_never_trip_it() {
+    let servers = servers(1).await;
+    let channel = channel(&servers, ROUND_ROBIN, three(LONG)).await;
+    let mut client = Client::new(channel.clone());
+    for code in [
+        Code::NotFound,
+        Code::InvalidArgument,
+        Code::PermissionDenied,
+        Code::Aborted,
+    ] {
+        servers[0].behave(Behaviour::fail(code));
+        for _ in 0..5 {
+            assert_eq!(call(&mut client).await.unwrap_err().code(), code);
+        }
+    }
+    let closed = (ConnectivityState::Ready, BreakerState::Closed);
+    assert_eq!(state_of(&channel, &servers[0]), Some(closed));
+}
