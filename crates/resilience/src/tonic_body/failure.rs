@@ -1,3 +1,6 @@
+use std::error::Error;
+use std::io;
+
 use evenkeel_core::Progress;
 use evenkeel_core::error::{AttemptError, BoxError, cause, into_status};
 use tonic::{Code, Status};
@@ -10,10 +13,15 @@ pub(super) fn status(error: BoxError) -> Status {
     }
 }
 
-/// How far an attempt got whose connection or stream was lost; `None` for every other failure.
-fn progress(error: &(dyn std::error::Error + 'static)) -> Option<Progress> {
+/// How far an attempt got whose connection or stream was lost; `None` for every other failure,
+/// a connection that could not be made included: tonic has UNAVAILABLE for that.
+fn progress(error: &(dyn Error + 'static)) -> Option<Progress> {
+    if cause::<tonic::ConnectError>(error).is_some() {
+        return None;
+    }
+    let hyper = cause::<hyper::Error>(error);
     // hyper's word for a request that it gives up before it has begun to send it.
-    if cause::<hyper::Error>(error).is_some_and(hyper::Error::is_canceled) {
+    if hyper.is_some_and(hyper::Error::is_canceled) {
         return Some(Progress::NotSent);
     }
     if let Some(error) = cause::<h2::Error>(error) {
@@ -25,8 +33,7 @@ fn progress(error: &(dyn std::error::Error + 'static)) -> Option<Progress> {
         }
         return error.is_io().then_some(Progress::Sent);
     }
-    let lost = cause::<hyper::Error>(error)
-        .is_some_and(|error| error.is_closed() || error.is_incomplete_message());
+    let lost = hyper.is_some_and(|error| error.is_closed() || cause::<io::Error>(error).is_some());
     lost.then_some(Progress::Sent)
 }
 
