@@ -73,7 +73,9 @@ async fn no_call_is_lost_or_cancelled_when_goaways_come_under_load() {
         went.unwrap();
         for status in ends {
             assert_eq!(status.code(), Code::Unavailable, "{status}");
-            assert_ne!(progress(&status), Progress::Sent, "{status}");
+            let error = cause::<AttemptError>(&status).unwrap();
+            assert_eq!(error.progress(), Progress::NotSent, "{status}");
+            assert!(error.take_request::<tonic::body::Body>().is_some());
         }
         closed(connected.closed).await;
     }

@@ -11,6 +11,7 @@ use http::HeaderMap;
 use http_body::{Body, Frame};
 use tokio::task::JoinHandle;
 use tonic::Status;
+use tonic::metadata::MetadataMap;
 
 use super::connection::Shared;
 use super::status::after_head;
@@ -160,16 +161,15 @@ impl fmt::Debug for ResponseBody {
 /// Takes out status details that are not base64: tonic's stubs panic on them.
 pub(super) fn clean_status_details(headers: &mut HeaderMap) {
     const DETAILS: &str = "grpc-status-details-bin";
-    let Some(details) = headers.get(DETAILS) else {
+    // Compared one by one: there are few, and looking one up costs more.
+    if !headers.keys().any(|name| name == DETAILS) {
         return;
-    };
-    let mut one = HeaderMap::with_capacity(1);
-    one.insert(DETAILS, details.clone());
-    let one = tonic::metadata::MetadataMap::from_headers(one);
-    if one
-        .get_bin(DETAILS)
-        .is_some_and(|it| it.to_bytes().is_err())
-    {
+    }
+    let metadata = MetadataMap::from_headers(std::mem::take(headers));
+    let details = metadata.get_bin(DETAILS);
+    let broken = details.is_some_and(|details| details.to_bytes().is_err());
+    *headers = metadata.into_headers();
+    if broken {
         headers.remove(DETAILS);
     }
 }

@@ -17,7 +17,7 @@ use h2::client::Builder;
 #[non_exhaustive]
 pub struct Http2Config {
     /// Bytes of one response that the server may send ahead of its reader.
-    /// Default 2 MiB; at most 2³¹ − 1.
+    /// Default 2 MiB; from 16 KiB to 2³¹ − 1.
     pub stream_window: u32,
     /// Bytes of all responses together that the server may send ahead of their readers.
     /// Default 5 MiB; from 65 535 to 2³¹ − 1.
@@ -25,9 +25,10 @@ pub struct Http2Config {
     /// The largest frame the server may send, in bytes. Default 16 KiB; from 16 KiB to 16 MiB − 1.
     pub max_frame_size: u32,
     /// The largest block of headers or trailers the server may send, in bytes once decoded.
-    /// Default 16 KiB.
+    /// Default 16 KiB; at least 4 KiB.
     pub max_header_list_size: u32,
-    /// Bytes of one request that may wait in the connection's send buffer. Default 400 KiB.
+    /// Bytes of one request that may wait in the connection's send buffer.
+    /// Default 400 KiB; from 16 KiB to 2³¹ − 1.
     pub send_buffer: usize,
     /// After this long without a byte from the server, it is asked for a sign of life (a PING).
     /// gRPC's `keepalive_time`. Default `None`: never; at least 10 ms.
@@ -72,11 +73,11 @@ impl Http2Config {
         builder
             .enable_push(false)
             .initial_max_send_streams(Self::NO_SETTINGS)
-            .initial_window_size(self.stream_window.min(Self::MAX_WINDOW))
+            .initial_window_size(self.stream_window.clamp(16 << 10, Self::MAX_WINDOW))
             .initial_connection_window_size(connection_window)
             .max_frame_size(self.max_frame_size.clamp(16_384, (1 << 24) - 1))
-            .max_header_list_size(self.max_header_list_size)
-            .max_send_buffer_size(self.send_buffer.min(Self::MAX_WINDOW as usize))
+            .max_header_list_size(self.max_header_list_size.max(4 << 10))
+            .max_send_buffer_size(self.send_buffer.clamp(16 << 10, Self::MAX_WINDOW as usize))
             // Small frames that nobody reads cost more than flow control sees, so h2 closes the
             // connection at half a window of such overhead: 10 000 unread messages of one slow
             // stream would end every other call. The windows bound the frames as well; let them.
@@ -87,13 +88,10 @@ impl Http2Config {
         builder
     }
 
-    pub(super) fn keepalive_time(&self) -> Option<Duration> {
-        self.keepalive_time
-            .map(|time| time.max(Self::MIN_KEEPALIVE))
-    }
-
-    pub(super) fn keepalive_timeout(&self) -> Duration {
-        self.keepalive_timeout.max(Self::MIN_KEEPALIVE)
+    /// Time and timeout of keepalive; `None` when it is off.
+    pub(super) fn keepalive(&self) -> Option<(Duration, Duration)> {
+        let time = self.keepalive_time?.max(Self::MIN_KEEPALIVE);
+        Some((time, self.keepalive_timeout.max(Self::MIN_KEEPALIVE)))
     }
 }
 

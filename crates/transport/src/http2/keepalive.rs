@@ -27,12 +27,12 @@ pub(super) struct Keepalive {
 impl Keepalive {
     /// `None` when it is switched off.
     pub(super) fn new(config: &Http2Config, ping_pong: Option<PingPong>) -> Option<Self> {
-        let time = config.keepalive_time()?;
+        let (time, timeout) = config.keepalive()?;
         let now = Instant::now();
         Some(Self {
             ping_pong: ping_pong?,
             time,
-            timeout: config.keepalive_timeout(),
+            timeout,
             permit_without_calls: config.keepalive_permit_without_calls,
             last_read: now,
             pinged: None,
