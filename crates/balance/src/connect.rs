@@ -4,7 +4,8 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use evenkeel_core::Endpoint;
+use evenkeel_core::error::DiscoveryRecovered;
+use evenkeel_core::{BoxError, Endpoint};
 use evenkeel_transport::Connect;
 use futures_util::Stream;
 use indexmap::IndexMap;
@@ -52,6 +53,7 @@ where
             connector: self.connector.clone(),
             config: self.config.clone(),
             subchannels: IndexMap::new(),
+            failed: false,
         }
     }
 }
@@ -61,7 +63,9 @@ pin_project! {
     ///
     /// An endpoint that is inserted again with the same addresses keeps its subchannel, and with
     /// it its connection and the layers around it: only its metadata changes, which shows in its
-    /// reports. With other addresses it gets a new subchannel.
+    /// reports. With other addresses it gets a new subchannel. Because nothing is passed on then,
+    /// the end of an outage of discovery that changed nothing is passed on as an error,
+    /// [`DiscoveryRecovered`].
     ///
     /// Must be polled within a tokio runtime.
     pub struct ConnectDiscover<D: Discover, C: Connect> {
@@ -70,6 +74,8 @@ pin_project! {
         connector: C,
         config: SubchannelConfig,
         subchannels: IndexMap<D::Key, Subchannel<C>>,
+        // Whether the last thing passed on was an error.
+        failed: bool,
     }
 }
 
@@ -78,17 +84,22 @@ where
     C: Connect,
     D: Discover<Service = Endpoint>,
     D::Key: Hash + Eq + Clone,
+    D::Error: Into<BoxError>,
 {
-    type Item = Result<Change<D::Key, Subchannel<C>>, D::Error>;
+    type Item = Result<Change<D::Key, Subchannel<C>>, BoxError>;
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let mut this = self.project();
         loop {
             let change = match ready!(this.discover.as_mut().poll_discover(cx)) {
                 None => return Poll::Ready(None),
-                Some(Err(error)) => return Poll::Ready(Some(Err(error))),
+                Some(Err(error)) => {
+                    *this.failed = true;
+                    return Poll::Ready(Some(Err(error.into())));
+                }
                 Some(Ok(change)) => change,
             };
+            let recovered = std::mem::take(this.failed);
             match change {
                 Change::Insert(key, endpoint) => {
                     let endpoint = Arc::new(endpoint);
@@ -99,6 +110,9 @@ where
                             .reaches_the_same_server_as(&endpoint)
                     {
                         known.set_endpoint(endpoint);
+                        if recovered {
+                            return Poll::Ready(Some(Err(DiscoveryRecovered.into())));
+                        }
                         continue;
                     }
                     let subchannel =
@@ -120,5 +134,106 @@ impl<D: Discover, C: Connect> fmt::Debug for ConnectDiscover<D, C> {
         f.debug_struct("ConnectDiscover")
             .field("subchannels", &self.subchannels.len())
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bytes::Bytes;
+    use evenkeel_core::{Address, Metadata};
+    use evenkeel_transport::{ConnectError, Connected, Connection, RequestBody};
+    use futures_util::future::{BoxFuture, FutureExt};
+    use futures_util::stream::{self, StreamExt};
+    use tonic::Status;
+
+    /// Never connects.
+    #[derive(Clone)]
+    struct Nowhere;
+
+    #[derive(Clone)]
+    struct NoConnection;
+
+    impl Connect for Nowhere {
+        type Connection = NoConnection;
+        type Future = BoxFuture<'static, Result<Connected<NoConnection>, ConnectError>>;
+
+        fn connect(&self, _: &Address, _: &Endpoint) -> Self::Future {
+            std::future::pending().boxed()
+        }
+    }
+
+    impl Connection for NoConnection {
+        type ResponseBody = http_body_util::combinators::UnsyncBoxBody<Bytes, Status>;
+        type Future<B: RequestBody> =
+            BoxFuture<'static, Result<http::Response<Self::ResponseBody>, Status>>;
+
+        fn send<B: RequestBody>(&self, _: http::Request<B>) -> Self::Future<B> {
+            std::future::pending().boxed()
+        }
+    }
+
+    type Item = Result<Change<&'static str, Endpoint>, BoxError>;
+
+    fn insert(key: &'static str, address: &str, weight: f64) -> Item {
+        let endpoint = Endpoint::new(address.parse::<Address>().unwrap());
+        Ok(Change::Insert(
+            key,
+            endpoint.with_metadata(Metadata::default().with_weight(weight)),
+        ))
+    }
+
+    /// What comes out, in words.
+    async fn run(items: Vec<Item>) -> Vec<String> {
+        let layer = ConnectLayer::new(Nowhere);
+        let out = layer.layer(stream::iter(items)).map(|item| match item {
+            Ok(Change::Insert(key, subchannel)) => {
+                let endpoint = subchannel.report().endpoint;
+                format!("+{key} {endpoint} {}", endpoint.metadata().weight.unwrap())
+            }
+            Ok(Change::Remove(key)) => format!("-{key}"),
+            Err(error) => error.to_string(),
+        });
+        out.collect().await
+    }
+
+    #[tokio::test]
+    async fn only_another_server_gets_another_subchannel() {
+        let out = run(vec![
+            insert("a", "10.0.0.1:1", 1.0),
+            insert("a", "10.0.0.1:1", 2.0),
+            insert("a", "10.0.0.2:2", 3.0),
+            Ok(Change::Remove("a")),
+            insert("a", "10.0.0.2:2", 4.0),
+        ]);
+        let out = out.await;
+        assert_eq!(
+            out,
+            [
+                "+a 10.0.0.1:1 1",
+                "+a 10.0.0.2:2 3",
+                "-a",
+                "+a 10.0.0.2:2 4"
+            ]
+        );
+    }
+
+    #[tokio::test]
+    async fn the_end_of_an_outage_is_told_even_if_nothing_changed() {
+        let out = run(vec![
+            insert("a", "10.0.0.1:1", 1.0),
+            Err("etcd is unreachable".into()),
+            insert("a", "10.0.0.1:1", 1.0),
+            insert("a", "10.0.0.1:1", 1.0),
+        ]);
+        let out = out.await;
+        assert_eq!(
+            out,
+            [
+                "+a 10.0.0.1:1 1",
+                "etcd is unreachable",
+                "discovery works again"
+            ]
+        );
     }
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
-use evenkeel_core::error::chain;
+use evenkeel_core::error::{DiscoveryRecovered, chain};
 use evenkeel_core::{BoxError, Connectivity, Discovery, Policy, Update, View};
 use tower::discover::{Change, Discover};
 use tracing::{debug, warn};
@@ -108,6 +108,11 @@ where
                 }
                 Poll::Ready(Some(Err(error))) => {
                     let error = error.into();
+                    if error.is::<DiscoveryRecovered>() {
+                        self.set_discovered(Discovered::Endpoints);
+                        changed = true;
+                        continue;
+                    }
                     warn!(error = %chain(&*error), "discovery failed; known endpoints stay");
                     self.set_discovered(Discovered::Failed(error));
                 }

@@ -246,7 +246,7 @@ fn failed<S>(error: &Status, guard: &mut Guard<EndpointTicket<S>>) -> Status {
 }
 
 fn picked<S>(guard: &Guard<EndpointTicket<S>>) -> Option<Picked> {
-    guard.ticket().map(|ticket| ticket.0.picked())
+    guard.ticket().map(|ticket| ticket.slot.picked())
 }
 
 impl<S, B> fmt::Debug for ResponseFuture<S, B>

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
 
 use arc_swap::ArcSwap;
 use evenkeel_core::error::{ChannelClosed, NoEndpoint, NotReady};
@@ -15,6 +16,7 @@ use futures_util::task::AtomicWaker;
 use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
+use tonic::Code;
 
 use crate::published::Published;
 
@@ -51,24 +53,37 @@ impl<S> Slot<S> {
 }
 
 /// An attempt that was sent to a slot's endpoint.
-pub struct EndpointTicket<S>(pub(crate) Arc<Slot<S>>);
+pub struct EndpointTicket<S> {
+    pub(crate) slot: Arc<Slot<S>>,
+    /// When its call must have ended.
+    deadline: Option<Instant>,
+}
 
 impl<S> EndpointTicket<S> {
-    pub(crate) fn begin(slot: Arc<Slot<S>>) -> Self {
+    pub(crate) fn begin(slot: Arc<Slot<S>>, deadline: Option<Instant>) -> Self {
         slot.stats.begin();
-        Self(slot)
+        Self { slot, deadline }
     }
 }
 
 impl<S> Ticket for EndpointTicket<S> {
     fn settle(self, outcome: Outcome) {
-        self.0.stats.end(outcome);
+        let outcome = match (outcome, self.deadline) {
+            // Not given up by the caller: the endpoint was too slow.
+            (Outcome::Abandoned, Some(at)) if tokio::time::Instant::now().into_std() >= at => {
+                Outcome::Failure(Code::DeadlineExceeded)
+            }
+            _ => outcome,
+        };
+        self.slot.stats.end(outcome);
     }
 }
 
 impl<S> fmt::Debug for EndpointTicket<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("EndpointTicket").field(&self.0.id).finish()
+        f.debug_tuple("EndpointTicket")
+            .field(&self.slot.id)
+            .finish()
     }
 }
 

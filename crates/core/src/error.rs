@@ -194,9 +194,7 @@ impl From<NoEndpoint> for Status {
 
 /// The endpoint's breaker refused the attempt: UNAVAILABLE, and nothing was sent.
 #[derive(Clone, Debug, thiserror::Error)]
-#[error(
-    "circuit breaker of {endpoint} is open, it probes in {retry_in:?}; tripped by: {tripped_by}"
-)]
+#[error("circuit breaker of {endpoint} {}; tripped by: {tripped_by}", fmt_next(*.retry_in))]
 #[non_exhaustive]
 pub struct BreakerOpen {
     /// What the breaker guards: an endpoint, or the name a user gave it.
@@ -205,6 +203,13 @@ pub struct BreakerOpen {
     pub retry_in: std::time::Duration,
     /// The failure that opened it.
     pub tripped_by: String,
+}
+
+fn fmt_next(retry_in: std::time::Duration) -> String {
+    match retry_in.as_millis() {
+        0 if retry_in.is_zero() => "is probing".to_owned(),
+        millis => format!("is open, it probes in {} ms", millis.max(1)),
+    }
 }
 
 impl BreakerOpen {
@@ -234,6 +239,13 @@ impl CallDropped {
         status
     }
 }
+
+/// Not a failure: the report, in a stream of discovery, that ends the ones before it. Discovery
+/// works again, and has found nothing that it did not know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("discovery works again")]
+#[expect(clippy::exhaustive_structs, reason = "a marker")]
+pub struct DiscoveryRecovered;
 
 /// The channel was shut down, or its driver is gone: UNAVAILABLE.
 #[derive(Clone, Debug, thiserror::Error)]

@@ -2,7 +2,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use evenkeel_core::error::{AttemptError, ChannelClosed, DeadlineExceeded, NoEndpoint, cause};
+use evenkeel_core::error::{
+    AttemptError, CallDropped, ChannelClosed, DeadlineExceeded, DiscoveryRecovered, NoEndpoint,
+    cause,
+};
 use evenkeel_core::{
     Attempt, Availability, Deadline, EndpointIndex, Metadata, Pick, PickArgs, Picked, Picker,
     Progress, Tried, Update, View, WaitForReady,
@@ -352,7 +355,7 @@ async fn a_call_wakes_an_idle_channel() {
         before,
         "pick_first does not reconnect by itself"
     );
-    let mut waiting = in_background(&channel, request());
+    let waiting = in_background(&channel, request());
     while connects() == before {
         tokio::task::yield_now().await;
     }
@@ -382,6 +385,14 @@ async fn discovery_errors_keep_the_endpoints_and_explain_an_empty_list() {
     changes.send(Err("etcd is unreachable".into())).unwrap();
     changed.await;
     assert_eq!(call(&channel, request()).await.unwrap(), Code::Ok);
+
+    let changed = channel.changed();
+    changes.send(Err(DiscoveryRecovered.into())).unwrap();
+    changed.await;
+    assert!(
+        channel.shared().discovery.lock().is_none(),
+        "an old outage explains nothing"
+    );
 
     changes.send(Ok(Change::Remove("a"))).unwrap();
     state(&channel, ConnectivityState::TransientFailure).await;
@@ -431,7 +442,7 @@ impl Policy for Bomb {
 async fn a_policy_that_panics_fails_calls_instead_of_hanging_them() {
     let endpoint = FakeEndpoint::new("10.0.0.1:1", ConnectivityState::Connecting);
     let (channel, _changes) = over(&[("a", &endpoint)], Box::new(Bomb(AtomicUsize::new(0))));
-    let mut waiting = in_background(&channel, request());
+    let waiting = in_background(&channel, request());
     tokio::task::yield_now().await;
     endpoint.set(ConnectivityState::Ready, None);
     let error = waiting.end().await.unwrap_err();
@@ -510,5 +521,9 @@ async fn a_dropped_pick_fails_even_a_call_that_waits_for_ready() {
     assert_eq!(
         (error.code(), error.message()),
         (Code::Unavailable, "over the limit")
+    );
+    assert!(
+        cause::<CallDropped>(&error).is_some(),
+        "nothing tries it again"
     );
 }

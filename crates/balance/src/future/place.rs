@@ -1,8 +1,12 @@
+use std::error::Error;
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
-use evenkeel_core::error::BoxError;
+use evenkeel_core::error::{BoxError, CallDropped};
 use evenkeel_core::observe::Guard;
-use evenkeel_core::{Attempt, ConnectivityState, EndpointId, Pick, PickArgs, Tried, WaitForReady};
+use evenkeel_core::{
+    Attempt, ConnectivityState, Deadline, EndpointId, Pick, PickArgs, Tried, WaitForReady,
+};
 use http::Request;
 use tonic::{Code, Status};
 use tower_service::Service;
@@ -35,7 +39,7 @@ pub(super) struct Skipped {
 impl Skipped {
     /// Takes back an attempt that was begun at `version` and came back unsent.
     pub(super) fn add<S>(&mut self, guard: &mut Guard<EndpointTicket<S>>, version: u64) {
-        if let Some(EndpointTicket(slot)) = guard.take() {
+        if let Some(EndpointTicket { slot, .. }) = guard.take() {
             slot.stats.unsent();
             self.add_id(slot.id, version);
         }
@@ -77,7 +81,8 @@ where
             Picked::Fail(status) => return Placed::Fail(status),
         };
         let mut service = slot.service.clone();
-        let mut guard = Guard::new(EndpointTicket::begin(slot.clone()));
+        let deadline = request.extensions().get().map(|Deadline(at)| *at);
+        let mut guard = Guard::new(EndpointTicket::begin(slot.clone(), deadline));
         // Nearly always ready. If not, the future asks again with its own waker.
         match service.poll_ready(&mut Context::from_waker(Waker::noop())) {
             Poll::Ready(Ok(())) => {
@@ -103,7 +108,7 @@ where
 }
 
 enum Picked<'a, S> {
-    Slot(&'a std::sync::Arc<Slot<S>>),
+    Slot(&'a Arc<Slot<S>>),
     Queue,
     Fail(Status),
 }
@@ -137,7 +142,10 @@ fn pick<'a, S, B>(
         },
         Pick::Queue => Picked::Queue,
         Pick::Fail(_) if waits_for_ready(request) => Picked::Queue,
-        Pick::Fail(status) | Pick::Drop(status) => Picked::Fail(control_plane(status)),
+        Pick::Fail(status) => Picked::Fail(control_plane(status)),
+        // One with a source says for itself what it is.
+        Pick::Drop(status) if status.source().is_some() => Picked::Fail(status),
+        Pick::Drop(status) => Picked::Fail(CallDropped::mark(control_plane(status))),
     }
 }
 

@@ -154,10 +154,8 @@ proptest! {
                 _ => machine.disconnect(),
             }
             let starts = matches!(machine.step(), Step::Dial { .. }) && machine.step() != before;
-            if starts {
-                if let Some(last) = last_attempt.replace(now) {
-                    prop_assert!(now - last >= SECOND, "{:?}", now - last);
-                }
+            if starts && let Some(last) = last_attempt.replace(now) {
+                prop_assert!(now - last >= SECOND, "{:?}", now - last);
             }
         }
     }

@@ -1,5 +1,5 @@
 use evenkeel_core::error::{
-    AttemptError, AttemptSummary, BreakerOpen, CallDropped, DeadlineExceeded, cause,
+    AttemptError, AttemptSummary, BreakerOpen, CallDropped, ChannelClosed, DeadlineExceeded, cause,
 };
 use evenkeel_core::{Picked, Progress};
 use evenkeel_policy::retry::{Failure, Pushback};
@@ -24,6 +24,7 @@ impl Failed {
         failure.is_final = cause::<DeadlineExceeded>(status).is_some()
             || cause::<TimeoutExpired>(status).is_some()
             || cause::<CallDropped>(status).is_some()
+            || cause::<ChannelClosed>(status).is_some()
             || cause::<BreakerOpen>(status).is_some();
         Self {
             failure,
