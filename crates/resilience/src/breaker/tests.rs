@@ -85,7 +85,7 @@ async fn open_refuses_without_calling_inner_and_gives_the_request_back() {
     assert_eq!(status.code(), Code::Unavailable);
     assert_eq!(
         status.message(),
-        "circuit breaker of user-service is open, it probes in 750ms; \
+        "circuit breaker of user-service is open, it probes in 750 ms; \
          tripped by: UNAVAILABLE: connection lost (2 consecutive failures)"
     );
     assert!(cause::<BreakerOpen>(&status).is_some());
@@ -201,7 +201,7 @@ async fn one_probe_at_a_time_decides_and_a_dropped_one_gives_its_place_back() {
     let mut probe = Box::pin(service.clone().oneshot(unary("hello")));
     assert!(probe.as_mut().now_or_never().is_none());
     let status = service.clone().oneshot(unary("hello")).await.unwrap_err();
-    assert!(status.message().contains("it probes in 0ns"), "{status}");
+    assert!(status.message().contains("is probing"), "{status}");
     assert_eq!(service.handle().status().state, HalfOpen);
 
     drop(probe);
@@ -380,7 +380,7 @@ async fn an_open_breaker_leaves_the_pick_set_and_comes_back_to_probe() {
     assert_eq!((state, breaker), (TransientFailure, Open));
     assert_eq!(
         error.unwrap(),
-        "circuit breaker of 10.0.0.1:80 is open, it probes in 1s; \
+        "circuit breaker of 10.0.0.1:80 is open, it probes in 1000 ms; \
          tripped by: UNAVAILABLE: connection lost (2 consecutive failures)"
     );
     it.nothing_new();
