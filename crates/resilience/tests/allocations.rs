@@ -96,18 +96,22 @@ const RETRY: &str = r#""retryPolicy":{"maxAttempts":4,"initialBackoff":"0.01s","
     "backoffMultiplier":2.0,"retryableStatusCodes":["UNAVAILABLE"]}"#;
 
 #[test]
-fn a_call_that_goes_well_pays_for_a_copy_of_its_headers_and_nothing_else() {
+fn a_call_that_goes_well_pays_for_its_deadline_and_nothing_else() {
     let alone = allocations!(NoOp);
     for (config, added, why) in [
-        (ServiceConfig::default(), 2, "a copy of the headers"),
+        (
+            ServiceConfig::default(),
+            0,
+            "the copy of the headers is inline",
+        ),
         (
             config(RETRY),
-            2,
+            0,
             "a policy costs nothing before it is needed",
         ),
         (
             config(&format!(r#"{RETRY},"timeout":"1s""#)),
-            4,
+            2,
             "the extension and the header of the deadline",
         ),
     ] {

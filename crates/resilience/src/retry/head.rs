@@ -1,6 +1,7 @@
 use evenkeel_core::{Attempt, Deadline, WaitForReady};
 use http::request::Parts;
 use http::{Extensions, HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, Version};
+use smallvec::SmallVec;
 use tonic::GrpcMethod;
 
 use crate::timeout::{self, GRPC_TIMEOUT};
@@ -13,9 +14,15 @@ pub(super) struct Head {
     method: Method,
     uri: Uri,
     version: Version,
-    headers: HeaderMap,
+    headers: Headers,
     extensions: Carried,
 }
+
+/// A request's headers, each with each of its values.
+///
+/// A copy of the map itself allocates twice; a unary call of a generated stub has two headers, and
+/// those that its interceptors add.
+type Headers = SmallVec<[(HeaderName, HeaderValue); 4]>;
 
 /// A request's extensions.
 ///
@@ -75,6 +82,13 @@ impl Carried {
     }
 }
 
+fn copy(headers: &HeaderMap) -> Headers {
+    let headers = headers.iter();
+    headers
+        .map(|(name, value)| (name.clone(), value.clone()))
+        .collect()
+}
+
 impl Head {
     /// Copies the head of a request. `timed` says that each attempt gets its own `grpc-timeout`.
     pub(super) fn copy(parts: &mut Parts, timed: bool) -> Self {
@@ -84,7 +98,7 @@ impl Head {
             method: parts.method.clone(),
             uri: parts.uri.clone(),
             version: parts.version,
-            headers: parts.headers.clone(),
+            headers: copy(&parts.headers),
             extensions: Carried::of(&parts.extensions),
         };
         if let Some(timeout) = timeout {
@@ -108,7 +122,10 @@ impl Head {
         *request.method_mut() = self.method.clone();
         *request.uri_mut() = self.uri.clone();
         *request.version_mut() = self.version;
-        *request.headers_mut() = self.headers.clone();
+        let headers = request.headers_mut();
+        for (name, value) in &self.headers {
+            headers.append(name, value.clone());
+        }
         *request.extensions_mut() = self.extensions.restore();
         if let Some(left) = left {
             let headers = request.headers_mut();
