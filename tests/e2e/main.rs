@@ -21,7 +21,7 @@ use evenkeel::{BackoffConfig, BreakerState, Channel, ChannelBuilder, Connectivit
 use evenkeel_testkit::pb::user_service_client::UserServiceClient;
 use evenkeel_testkit::pb::{GetByIdRequest, ListUsersRequest};
 use evenkeel_testkit::server::SERVED_BY;
-use evenkeel_testkit::{UserServer, within};
+use evenkeel_testkit::{UserServer, trace_init, within};
 use tonic::{Response, Status};
 
 type Client = UserServiceClient<Channel>;
@@ -34,6 +34,7 @@ const COURSE: &str = r#"{"loadBalancingConfig":[{"custom_weighted_round_robin":{
 const ROUND_ROBIN: &str = r#"{"loadBalancingConfig":[{"round_robin":{}}]}"#;
 
 async fn servers(count: usize) -> Vec<UserServer> {
+    trace_init();
     let mut servers = Vec::new();
     for _ in 0..count {
         servers.push(UserServer::start().await.unwrap());
