@@ -26,7 +26,7 @@ async fn all_four_kinds_of_calls_cross_the_stack() {
 
     call(&mut client).await.unwrap();
 
-    let users = client.list_users(list(100)).await.unwrap().into_inner();
+    let users = list(&mut client, 100).await.into_inner();
     let ids = users.map(|user| user.unwrap().user.unwrap().id);
     let ids: Vec<_> = within("all users", ids.collect()).await;
     assert_eq!(ids, (1..=100).collect::<Vec<_>>());
@@ -63,7 +63,7 @@ async fn all_four_kinds_of_calls_cross_the_stack() {
 async fn dropping_a_response_cancels_the_call_at_the_server() {
     let servers = servers(1).await;
     let mut client = Client::new(channel(&servers, COURSE).await);
-    let mut users = client.list_users(list(0)).await.unwrap().into_inner();
+    let mut users = list(&mut client, 0).await.into_inner();
     users.message().await.unwrap();
     assert_eq!(servers[0].seen().in_flight, 1);
     drop(users);
@@ -72,6 +72,22 @@ async fn dropping_a_response_cancels_the_call_at_the_server() {
         .await;
     call(&mut client).await.unwrap();
     assert_eq!(servers[0].seen().accepted, 1);
+}
+
+#[tokio::test]
+async fn a_server_that_allows_one_stream_makes_calls_wait_and_fails_none() {
+    let one = || UserServer::builder().max_concurrent_streams(1).start();
+    let servers = [one().await.unwrap(), one().await.unwrap()];
+    let channel = channel(&servers, ROUND_ROBIN).await;
+    let mut callers = JoinSet::new();
+    for _ in 0..100 {
+        let mut client = Client::new(channel.clone());
+        callers.spawn(async move { call(&mut client).await.map(drop) });
+    }
+    for result in within("all callers", callers.join_all()).await {
+        result.unwrap();
+    }
+    assert_eq!(shares(&servers), [50, 50]);
 }
 
 #[tokio::test]

@@ -39,7 +39,7 @@ async fn a_hanging_server_costs_the_methods_timeout_and_sees_the_reset() {
 
     // The connection is as good as before.
     servers[0].behave(Behaviour::Answer);
-    let users = client.list_users(list(10)).await.unwrap().into_inner();
+    let users = list(&mut client, 10).await.into_inner();
     let users: Vec<_> = within("all users", users.collect()).await;
     assert_eq!((users.len(), servers[0].seen().accepted), (10, 1));
 }
@@ -96,7 +96,7 @@ async fn a_deadline_ends_a_response_stream_between_two_messages() {
     let config = config("round_robin", r#""timeout": "1s""#);
     let mut client = Client::new(channel(&servers, &config).await);
     let begun = Instant::now();
-    let mut users = client.list_users(list(10)).await.unwrap().into_inner();
+    let mut users = list(&mut client, 10).await.into_inner();
     for _ in 0..2 {
         within("a user", users.message()).await.unwrap().unwrap();
     }
@@ -113,7 +113,7 @@ async fn a_deadline_ends_a_stream_that_always_has_a_message_ready() {
     let servers = servers(1).await;
     let config = config("round_robin", r#""timeout": "1s""#);
     let mut client = Client::new(channel(&servers, &config).await);
-    let mut users = client.list_users(list(0)).await.unwrap().into_inner();
+    let mut users = list(&mut client, 0).await.into_inner();
     let end = async {
         loop {
             if let Err(status) = users.message().await {

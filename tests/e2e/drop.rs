@@ -50,7 +50,7 @@ async fn a_running_stream_finishes_and_then_nothing_is_left() {
         server.close_gate();
     }
     let mut client = Client::new(channel(&servers, COURSE).await);
-    let users = client.list_users(list(10)).await.unwrap().into_inner();
+    let users = list(&mut client, 10).await.into_inner();
     drop(client);
     for server in &servers {
         server.open_gate();

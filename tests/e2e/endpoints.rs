@@ -4,6 +4,7 @@ use evenkeel::errors::{NoEndpoint, cause};
 use evenkeel::{Channel, ConnectivityState, MemoryRegistry, WaitForReady};
 use evenkeel_testkit::pb::GetByIdRequest;
 use evenkeel_testkit::{Fault, FaultProxy, UserServer, port, within};
+use futures_util::FutureExt;
 use tokio::task::JoinSet;
 use tonic::{Code, Request};
 
@@ -15,13 +16,15 @@ fn dead() -> String {
     format!("127.0.0.1:{}", port::free().unwrap())
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_live_and_one_dead_endpoint_fail_no_call_without_a_retry_policy() {
     let live = UserServer::start().await.unwrap();
-    // Refused at once, or silent: neither may cost a call, from the very first on.
+    // It refuses, says nothing, or hangs up: nothing may cost a call, from the very first on.
     let silent = FaultProxy::start(live.socket_address()).await.unwrap();
     silent.set(Fault::Pause).await;
-    for dead in [dead(), silent.address().to_string()] {
+    let rude = FaultProxy::start(dead().parse().unwrap()).await.unwrap();
+    let proxies = [&silent, &rude].map(|proxy| proxy.address().to_string());
+    for dead in proxies.into_iter().chain([dead()]) {
         let before = live.seen().total_calls();
         let channel = builder([live.address().to_string(), dead])
             .service_config(ROUND_ROBIN)
@@ -136,6 +139,32 @@ async fn a_call_that_waits_for_ready_waits_for_a_server_that_starts_later() {
         result.unwrap();
     }
     assert_eq!(server.seen().total_calls(), 2);
+}
+
+#[tokio::test]
+async fn calls_that_wait_by_the_hundred_all_go_out_when_an_endpoint_is_ready() {
+    let mut server = UserServer::start().await.unwrap();
+    server.kill().await;
+    let channel = builder([server.address()])
+        .service_config(config("round_robin", r#""waitForReady": true"#))
+        .build()
+        .unwrap();
+    let mut waiting = JoinSet::new();
+    for _ in 0..500 {
+        let mut client = Client::new(channel.clone());
+        waiting.spawn(async move { call(&mut client).await.map(drop) });
+    }
+    let failing = |it: &Channel| it.state() == ConnectivityState::TransientFailure;
+    until(&channel, "TRANSIENT_FAILURE", failing).await;
+    let mut ready = Box::pin(channel.wait_until_ready());
+    assert!((&mut ready).now_or_never().is_none());
+    server.restart().await.unwrap();
+    within("READY", ready).await.unwrap();
+    for result in within("the waiting calls", waiting.join_all()).await {
+        result.unwrap();
+    }
+    let seen = server.seen();
+    assert_eq!((seen.total_calls(), seen.accepted), (500, 1));
 }
 
 #[tokio::test]

@@ -15,7 +15,7 @@ async fn an_open_stream_finishes_and_the_next_call_takes_a_new_connection() {
     server.close_gate();
     let channel = builder([server.address()]).build().unwrap();
     let mut client = Client::new(channel.clone());
-    let users = client.list_users(list(10)).await.unwrap().into_inner();
+    let users = list(&mut client, 10).await.into_inner();
     let mut ids = users.map(|user| user.map(|user| user.user.unwrap().id));
     server.let_through(3);
     for id in 1..=3 {
@@ -44,7 +44,7 @@ async fn an_open_stream_finishes_and_the_next_call_takes_a_new_connection() {
     );
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn goaway_after_goaway_under_load_loses_no_call_without_a_retry_policy() {
     let mut servers = servers(3).await;
     let channel = channel(&servers, ROUND_ROBIN).await;
@@ -73,7 +73,7 @@ async fn goaway_after_goaway_under_load_loses_no_call_without_a_retry_policy() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_that_shuts_down_gracefully_finishes_its_calls_and_gets_no_more() {
     let mut servers = servers(2).await;
     let channel = channel(&servers, ROUND_ROBIN).await;
@@ -81,7 +81,7 @@ async fn a_server_that_shuts_down_gracefully_finishes_its_calls_and_gets_no_more
     let mut streams = Vec::new();
     for server in &servers {
         server.close_gate();
-        streams.push(client.list_users(list(5)).await.unwrap().into_inner());
+        streams.push(list(&mut client, 5).await.into_inner());
     }
     let load = Load::start(&channel, 4);
     load.pass(100).await;

@@ -6,6 +6,7 @@
 
 mod breaker;
 mod calls;
+mod churn;
 mod deadline;
 mod drop;
 mod endpoints;
@@ -19,10 +20,10 @@ use std::time::Duration;
 
 use evenkeel::{BackoffConfig, BreakerState, Channel, ChannelBuilder, ConnectivityState};
 use evenkeel_testkit::pb::user_service_client::UserServiceClient;
-use evenkeel_testkit::pb::{GetByIdRequest, ListUsersRequest};
+use evenkeel_testkit::pb::{GetByIdRequest, ListUsersRequest, ListUsersResponse};
 use evenkeel_testkit::server::SERVED_BY;
 use evenkeel_testkit::{UserServer, trace_init, within};
-use tonic::{Response, Status};
+use tonic::{Response, Status, Streaming};
 
 type Client = UserServiceClient<Channel>;
 
@@ -137,8 +138,11 @@ async fn calls(client: &mut Client, count: usize) -> Result<(), Status> {
     Ok(())
 }
 
-fn list(count: u32) -> ListUsersRequest {
-    ListUsersRequest { from_id: 1, count }
+/// Opens a stream of users with the ids 1 to `count`, or on and on when that is 0.
+async fn list(client: &mut Client, count: u32) -> Response<Streaming<ListUsersResponse>> {
+    let request = ListUsersRequest { from_id: 1, count };
+    let response = within("a stream", client.list_users(request)).await;
+    response.unwrap()
 }
 
 /// How many calls each server has had.

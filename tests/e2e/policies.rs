@@ -73,7 +73,7 @@ async fn least_request_avoids_the_endpoint_with_open_streams() {
     // Streams spread evenly, so some soon run at the first server.
     let (mut busy, mut others) = (Vec::new(), Vec::new());
     while busy.len() < 3 {
-        let mut users = client.list_users(list(0)).await.unwrap();
+        let mut users = list(&mut client, 0).await;
         let name = served_by(&users);
         users.get_mut().message().await.unwrap();
         if name == servers[0].name() {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use evenkeel::errors::{CallFailed, cause};
 use evenkeel::{BreakerConfig, Channel};
-use evenkeel_testkit::pb::{GetByIdRequest, ImportUsersRequest, SyncUsersRequest};
+use evenkeel_testkit::pb::{GetByIdRequest, ImportUsersRequest, SyncUsersRequest, User};
 use evenkeel_testkit::{Behaviour, Fault, FaultProxy, UserServer, within};
 use tonic::{Code, Request};
 
@@ -164,6 +164,36 @@ async fn a_stream_of_requests_is_sent_again_from_its_first_message() {
 }
 
 #[tokio::test]
+async fn a_request_larger_than_what_is_kept_is_sent_but_not_again() {
+    let servers = servers(2).await;
+    let mut client = Client::new(channel(&servers, &retrying(4)).await);
+    for (bytes, attempts) in [(100 << 10, 4), (1 << 20, 1)] {
+        let user = User {
+            avatar: "x".repeat(bytes),
+            ..User::default()
+        };
+        let import = || {
+            let user = Some(user.clone());
+            tokio_stream::once(ImportUsersRequest { user })
+        };
+        let response = within("the count", client.import_users(import())).await;
+        assert_eq!(response.unwrap().into_inner().stored, 1);
+
+        let before = shares(&servers).iter().sum::<u64>();
+        for server in &servers {
+            server.behave(Behaviour::fail(Code::Unavailable));
+        }
+        let failed = within("a failure", client.import_users(import())).await;
+        assert_eq!(failed.unwrap_err().code(), Code::Unavailable);
+        let sent = shares(&servers).iter().sum::<u64>() - before;
+        assert_eq!(sent, attempts, "{bytes} bytes");
+        for server in &servers {
+            server.behave(Behaviour::Answer);
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_bidirectional_call_is_tried_again_until_its_response_begins_and_never_after() {
     let servers = servers(2).await;
     let mut client = Client::new(channel(&servers, &retrying(2)).await);
@@ -212,7 +242,7 @@ async fn a_response_stream_that_breaks_is_not_begun_again() {
         ));
     }
     let mut client = Client::new(channel(&servers, &retrying(4)).await);
-    let mut users = client.list_users(list(10)).await.unwrap().into_inner();
+    let mut users = list(&mut client, 10).await.into_inner();
     for id in 1..=2 {
         let user = within("a user", users.message()).await.unwrap().unwrap();
         assert_eq!(user.user.unwrap().id, id);
@@ -249,19 +279,26 @@ async fn a_throttled_channel_sends_first_attempts_only_until_calls_succeed_again
 }
 
 #[tokio::test]
-async fn each_attempt_carries_the_time_that_is_left() {
+async fn each_attempt_carries_the_callers_metadata_and_the_time_that_is_left() {
     let servers = servers(2).await;
     servers[0].behave(Behaviour::fail(Code::Unavailable));
     let mut client = Client::new(channel(&servers, &retrying(2)).await);
     while servers[1].seen().retries() == 0 {
         let mut request = Request::new(GetByIdRequest { id: 1 });
         request.set_timeout(Duration::from_secs(60));
+        for value in ["a", "b"] {
+            request
+                .metadata_mut()
+                .append("x-trace", value.parse().unwrap());
+        }
         within("an answer", client.get_by_id(request))
             .await
             .unwrap();
     }
     let left = |server: &UserServer| {
         let request = server.seen().last_request.unwrap();
+        let traces: Vec<_> = request.headers.get_all("x-trace").iter().collect();
+        assert_eq!(traces, ["a", "b"]);
         let text = request.headers["grpc-timeout"].to_str().unwrap().to_owned();
         let (count, unit) = text.split_at(text.len() - 1);
         let count = count.parse().unwrap();
