@@ -87,7 +87,7 @@ where
         });
         let replaced = self.known.insert(key.clone(), Known { slot, watch });
         if let Some(replaced) = replaced {
-            self.keys.remove(&replaced.slot.id);
+            self.forget(&replaced);
         }
         self.keys.insert(id, key);
         self.stale = true;
@@ -96,9 +96,16 @@ where
     /// Removes an endpoint; its running calls go on. Unknown keys are ignored.
     pub(crate) fn remove(&mut self, key: &K) {
         if let Some(removed) = self.known.shift_remove(key) {
-            self.keys.remove(&removed.slot.id);
+            self.forget(&removed);
             self.stale = true;
         }
+    }
+
+    /// Its connection closes when its calls have ended. That must not wait for its last clone: a
+    /// handle of the channel that nobody calls remembers the snapshot of its last call.
+    fn forget(&mut self, gone: &Known<S>) {
+        self.keys.remove(&gone.slot.id);
+        gone.slot.service.disconnect();
     }
 
     /// Takes in one report; `Pending` when there is none now.
