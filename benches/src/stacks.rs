@@ -12,7 +12,7 @@ use evenkeel::{
 };
 use evenkeel_core::ConnectivityState;
 use futures_util::{Stream, StreamExt, stream};
-use http::{HeaderMap, HeaderValue, Request, Response, Uri, header};
+use http::{HeaderValue, Request, Response, Uri, header};
 use http_body::Body;
 use http_body_util::Full;
 use tonic::GrpcMethod;
@@ -164,11 +164,10 @@ fn request() -> Request<tonic::body::Body> {
     let mut request = Request::post(Uri::from_static("/UserService/GetById"))
         .body(tonic::body::Body::new(message))
         .expect("a method and a path");
-    let mut headers = HeaderMap::with_capacity(2);
+    let headers = request.headers_mut();
     headers.insert(header::TE, HeaderValue::from_static("trailers"));
     let grpc = HeaderValue::from_static("application/grpc");
     headers.insert(header::CONTENT_TYPE, grpc);
-    *request.headers_mut() = headers;
     let extensions = request.extensions_mut();
     extensions.insert(GrpcMethod::new("UserService", "GetById"));
     request
