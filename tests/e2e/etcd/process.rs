@@ -7,7 +7,7 @@ use evenkeel_testkit::{EtcdServer, UserServer, within};
 use tokio::runtime::Runtime;
 
 /// The shortest lease there is.
-pub(crate) const TTL: Duration = Duration::from_secs(2);
+const TTL: Duration = Duration::from_secs(2);
 
 /// A server process: it serves, and registers itself from a runtime of its own. A killed one does
 /// neither any more, and says goodbye to nobody.
