@@ -186,6 +186,35 @@ async fn a_call_that_waits_for_a_stream_was_not_sent_when_the_connection_is_lost
 }
 
 #[tokio::test]
+async fn a_call_the_server_has_seen_was_sent_whatever_an_older_call_writes_after_it() {
+    let peer = Peer::listen().await;
+    let (connection, mut wire) = pair(&peer).await;
+    let (send, receive) = tokio::sync::mpsc::channel::<Result<_, Status>>(1);
+    let body = StreamBody::new(tokio_stream::wrappers::ReceiverStream::new(receive));
+    let serve = async {
+        assert_eq!(wire.next(HEADERS).await.stream, 1);
+        let newer = connection.send(post("newer"));
+        let cut = async {
+            assert_eq!(wire.request().await, 3);
+            let trailers = http::HeaderMap::from_iter([(
+                http::HeaderName::from_static("checksum"),
+                http::HeaderValue::from_static("1"),
+            )]);
+            send.send(Ok(Frame::trailers(trailers))).await.unwrap();
+            let last = wire.next(HEADERS).await;
+            assert!(last.stream == 1 && last.ends_stream());
+            drop(wire);
+        };
+        join!(newer, cut).0
+    };
+    let (older, newer) = join!(connection.send(request(body)), serve);
+    for status in [older.unwrap_err(), newer.unwrap_err()] {
+        assert_eq!(status.code(), Code::Unavailable);
+        assert_eq!(progress(&status), Progress::Sent, "{status}");
+    }
+}
+
+#[tokio::test]
 async fn a_failing_request_body_ends_the_call_with_its_own_status() {
     let peer = Peer::listen().await;
     let (connection, mut wire) = pair(&peer).await;

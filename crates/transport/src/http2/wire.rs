@@ -14,6 +14,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 pub(super) struct Wire {
     bytes_read: AtomicBool,
     eof: AtomicBool,
+    /// The highest id, not the latest: the trailers of a request are HEADERS of an older stream.
     last_opened: AtomicU32,
 }
 
@@ -61,8 +62,8 @@ impl<IO> Tapped<IO> {
     }
 
     fn note_written(&mut self, bytes: &[u8]) {
-        if let Some(id) = self.frames.last_headers(bytes) {
-            self.wire.last_opened.store(id, Ordering::Relaxed);
+        if let Some(id) = self.frames.highest_headers(bytes) {
+            self.wire.last_opened.fetch_max(id, Ordering::Relaxed);
         }
     }
 }
@@ -146,9 +147,9 @@ impl Frames {
         }
     }
 
-    /// The stream id of the last HEADERS frame whose head ends in `bytes`.
-    fn last_headers(&mut self, mut bytes: &[u8]) -> Option<u32> {
-        let mut last = None;
+    /// The highest stream id of the HEADERS frames whose heads end in `bytes`.
+    fn highest_headers(&mut self, mut bytes: &[u8]) -> Option<u32> {
+        let mut highest = None;
         while !bytes.is_empty() {
             let skipped = self.skip.min(bytes.len());
             self.skip -= skipped;
@@ -162,11 +163,11 @@ impl Frames {
                 self.filled = 0;
                 self.skip = u32::from_be_bytes([0, l0, l1, l2]) as usize;
                 if kind == Self::HEADERS {
-                    last = Some(u32::from_be_bytes(id) & 0x7fff_ffff);
+                    highest = highest.max(Some(u32::from_be_bytes(id) & 0x7fff_ffff));
                 }
             }
         }
-        last
+        highest
     }
 }
 
@@ -196,10 +197,24 @@ mod tests {
             let mut seen = 0;
             for part in bytes.chunks(piece) {
                 seen += part.len();
-                last = frames.last_headers(part).unwrap_or(last);
+                last = frames.highest_headers(part).unwrap_or(last);
                 assert_eq!(last == 3, seen >= end_of_second_head, "{piece} {seen}");
             }
             assert_eq!(last, 3);
+        }
+    }
+
+    #[test]
+    fn trailers_of_an_older_stream_open_nothing_and_close_nothing() {
+        let mut bytes = vec![0; Frames::PREFACE];
+        bytes.extend(frame(Frames::HEADERS, 3, 20));
+        bytes.extend(frame(Frames::HEADERS, 1, 20));
+        for piece in [1, bytes.len()] {
+            let mut tapped = Tapped::new((), Arc::default());
+            for part in bytes.chunks(piece) {
+                tapped.note_written(part);
+            }
+            assert!(tapped.wire.has_opened(3) && !tapped.wire.has_opened(5));
         }
     }
 }
