@@ -19,6 +19,8 @@ pub(super) struct View {
     inner: Option<Report>,
     /// What the last report said of the breaker.
     told: Option<(BreakerState, bool)>,
+    /// The refusals before the last report.
+    refusals: u64,
 }
 
 impl<S: Connectivity> Connectivity for Breaker<S> {
@@ -30,6 +32,7 @@ impl<S: Connectivity> Connectivity for Breaker<S> {
                 timer: Timer::default(),
                 inner: None,
                 told: None,
+                refusals: 0,
             })
         });
         match self.inner.poll_report(cx) {
@@ -43,16 +46,20 @@ impl<S: Connectivity> Connectivity for Breaker<S> {
         }
         // Until it is pending, so that the next change wakes.
         while let Poll::Ready(Some(_)) = Pin::new(&mut view.changes).poll_next(cx) {}
-        let mut status = shared.advance();
+        let (mut status, mut refusals) = shared.advance_counted();
         while view.timer.poll(status.wake_at, cx).is_ready() {
-            status = shared.advance();
+            (status, refusals) = shared.advance_counted();
         }
 
         let now = (status.state, status.admits);
-        let Some(report) = view.inner.as_ref().filter(|_| view.told != Some(now)) else {
+        // Who was refused waits for a report, even if all is again as the last one said.
+        let is_awaited = status.admits && refusals != view.refusals;
+        let is_news = view.told != Some(now) || is_awaited;
+        let Some(report) = view.inner.as_ref().filter(|_| is_news) else {
             return Poll::Pending;
         };
         view.told = Some(now);
+        view.refusals = refusals;
         let mut report = report.clone();
         report.breaker = Some(status.state);
         if report.state == ConnectivityState::Ready && !status.admits {

@@ -26,6 +26,8 @@ struct State {
     machine: Machine,
     name: Name,
     tripped_by: Option<Arc<str>>,
+    /// Counts the attempts it has refused.
+    refusals: u64,
 }
 
 enum Name {
@@ -51,6 +53,7 @@ impl Shared {
                 machine,
                 name: name.map_or(Name::Unknown, Name::Given),
                 tripped_by: None,
+                refusals: 0,
             }),
         }
     }
@@ -64,7 +67,10 @@ impl Shared {
         let mut state = self.state.lock();
         let admitted = state.machine.admit(now());
         self.publish(&mut state);
-        admitted.map_err(|refused| state.refusal(refused.retry_in))
+        admitted.map_err(|refused| {
+            state.refusals += 1;
+            state.refusal(refused.retry_in)
+        })
     }
 
     /// Takes the outcome of an admitted attempt; `text` tells its failure if it trips the breaker.
@@ -96,10 +102,16 @@ impl Shared {
 
     /// Does what is due and says what the breaker is doing then.
     pub(super) fn advance(&self) -> BreakerStatus {
+        self.advance_counted().0
+    }
+
+    /// The same, and how many attempts it has refused so far.
+    pub(super) fn advance_counted(&self) -> (BreakerStatus, u64) {
         let mut state = self.state.lock();
         state.machine.advance(now());
         self.publish(&mut state);
-        status(&state.machine, state.tripped_by.clone())
+        let status = status(&state.machine, state.tripped_by.clone());
+        (status, state.refusals)
     }
 
     /// Changes it by hand, for `reason`.

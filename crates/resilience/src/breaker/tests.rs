@@ -28,14 +28,17 @@ use ConnectivityState::{Connecting, Ready, TransientFailure};
 
 const SECOND: Duration = Duration::from_secs(1);
 
-fn layer() -> BreakerLayer {
-    let config = BreakerConfig {
+fn config() -> BreakerConfig {
+    BreakerConfig {
         consecutive_failures: 2,
         open_time: SECOND,
         jitter: 0.0,
         ..Default::default()
-    };
-    BreakerLayer::new(config)
+    }
+}
+
+fn layer() -> BreakerLayer {
+    BreakerLayer::new(config())
 }
 
 type Inner = Scripted<TestBody>;
@@ -323,6 +326,10 @@ struct Watched {
 }
 
 fn watched() -> Watched {
+    watched_with(config())
+}
+
+fn watched_with(config: BreakerConfig) -> Watched {
     let (states, reports) = mpsc::unbounded_channel();
     let inner = Scripted::new();
     let subchannel = Subchannel {
@@ -331,7 +338,7 @@ fn watched() -> Watched {
     };
     Watched {
         states,
-        breaker: layer().layer(subchannel),
+        breaker: BreakerLayer::new(config).layer(subchannel),
         inner,
     }
 }
@@ -355,6 +362,22 @@ impl Watched {
                 .now_or_never()
                 .is_none()
         );
+    }
+
+    /// What the balancer gives back to its queue, to wait for a report.
+    async fn is_refused(&mut self) {
+        let status = self.breaker.call(unary("hello")).await.unwrap_err();
+        assert!(cause::<BreakerOpen>(&status).is_some(), "{status}");
+    }
+
+    /// The balancer knows that it is half-open and may be probed.
+    async fn half_open(&mut self) {
+        self.is(Ready);
+        self.report().await;
+        self.attempt(lost()).await;
+        self.attempt(lost()).await;
+        self.report().await;
+        assert_eq!(self.report().await, (Ready, HalfOpen, None));
     }
 
     async fn attempt(&mut self, answer: Answer) {
@@ -460,6 +483,86 @@ async fn a_probe_that_hangs_lets_the_next_one_start() {
         .await;
     assert_eq!(it.report().await, (Ready, Closed, None));
     drop(probe);
+    it.nothing_new();
+}
+
+/// What becomes of a probe before the balancer's driver looks.
+#[derive(Clone, Copy, Debug)]
+enum Probe {
+    Dropped,
+    Succeeds,
+    Fails,
+    Hangs,
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refused_attempt_hears_of_the_next_place_although_nothing_looks_changed() {
+    let cases = [
+        (Probe::Dropped, 1, HalfOpen),
+        (Probe::Dropped, 2, HalfOpen),
+        (Probe::Succeeds, 1, Closed),
+        (Probe::Succeeds, 2, HalfOpen),
+        (Probe::Fails, 1, HalfOpen),
+        (Probe::Hangs, 1, HalfOpen),
+    ];
+    for (ending, probes_to_close, then) in cases {
+        let mut it = watched_with(BreakerConfig {
+            probes_to_close,
+            ..config()
+        });
+        it.half_open().await;
+        let (answer, answered) = tokio::sync::oneshot::channel();
+        it.inner.reply_with(async |_| answered.await.unwrap());
+        let mut probe = Box::pin(it.breaker.call(unary("hello")));
+        assert!(probe.as_mut().now_or_never().is_none());
+        it.is_refused().await;
+
+        match ending {
+            Probe::Dropped => drop(probe),
+            Probe::Succeeds => {
+                let ok = Response::new(body([trailers(Code::Ok)]));
+                answer.send(Ok(ok)).unwrap();
+                drop(probe.await.unwrap().into_body().collect().await);
+            }
+            Probe::Fails => {
+                answer.send(lost()).unwrap();
+                probe.await.unwrap_err();
+                it.is_refused().await;
+                tokio::time::advance(2 * SECOND).await;
+            }
+            Probe::Hangs => tokio::time::advance(SECOND).await,
+        }
+        let report = it.report().now_or_never();
+        let expected = Some((Ready, then, None));
+        assert_eq!(report, expected, "{ending:?}, {probes_to_close} to close");
+        it.nothing_new();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refused_attempt_hears_of_a_breaker_that_was_open_for_a_moment() {
+    let mut it = watched();
+    it.is(Ready);
+    assert_eq!(it.report().await, (Ready, Closed, None));
+    it.breaker.handle().hold_open();
+    it.is_refused().await;
+    it.breaker.handle().reset();
+    assert_eq!(it.report().now_or_never(), Some((Ready, Closed, None)));
+    it.nothing_new();
+}
+
+#[tokio::test(start_paused = true)]
+async fn refusals_are_no_news_while_nothing_is_admitted() {
+    let mut it = watched();
+    it.half_open().await;
+    it.inner.hang();
+    let mut probe = Box::pin(it.breaker.call(unary("hello")));
+    assert!(probe.as_mut().now_or_never().is_none());
+    assert_eq!(it.report().await.0, TransientFailure);
+    it.is_refused().await;
+    it.nothing_new();
+    drop(probe);
+    assert_eq!(it.report().now_or_never(), Some((Ready, HalfOpen, None)));
     it.nothing_new();
 }
 
