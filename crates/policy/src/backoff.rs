@@ -73,17 +73,23 @@ impl Backoff {
         let base = self.next;
         self.next = (base * self.config.multiplier.max(1.0)).min(self.max_seconds());
         let jitter = self.config.jitter.clamp(0.0, 1.0);
-        let factor = 1.0 + jitter * (2.0 * random.clamp(0.0, 1.0) - 1.0);
-        Duration::try_from_secs_f64(base * factor).unwrap_or(self.config.max)
+        let swing = jitter * (2.0 * random.clamp(0.0, 1.0) - 1.0);
+        let factor = if swing.is_nan() { 1.0 } else { 1.0 + swing };
+        // What does not fit is longer than any.
+        Duration::try_from_secs_f64(base * factor).unwrap_or(Duration::MAX)
     }
 
     /// Starts again from the first delay.
     pub fn reset(&mut self) {
-        self.next = self.config.initial.as_secs_f64().max(0.001);
+        self.next = self.initial_seconds();
+    }
+
+    fn initial_seconds(&self) -> f64 {
+        self.config.initial.as_secs_f64().max(0.001)
     }
 
     fn max_seconds(&self) -> f64 {
-        self.config.max.max(self.config.initial).as_secs_f64()
+        self.config.max.as_secs_f64().max(self.initial_seconds())
     }
 }
 
@@ -119,6 +125,31 @@ mod tests {
         let mut backoff = Backoff::new(nonsense);
         for random in [0.0, 1.0, f64::NAN] {
             assert!(backoff.next_delay(random) <= Duration::from_millis(2));
+        }
+    }
+
+    #[test]
+    fn a_delay_of_any_length_stays_between_its_bounds() {
+        const MAX: Duration = Duration::MAX;
+        const ZERO: Duration = Duration::ZERO;
+        const LEAST: Duration = Duration::from_millis(1);
+        for (initial, max, jitter, first, second) in [
+            (ZERO, ZERO, 0.0, LEAST, LEAST),
+            (ZERO, MAX, 0.0, LEAST, 2 * LEAST),
+            (MAX, ZERO, 0.0, MAX, MAX),
+            (MAX, MAX, 0.0, MAX, MAX),
+            (MAX, MAX, 1.0, MAX, MAX),
+            (LEAST, MAX, f64::NAN, LEAST, 2 * LEAST),
+        ] {
+            let mut backoff = Backoff::new(BackoffConfig {
+                initial,
+                max,
+                jitter,
+                multiplier: 2.0,
+                ..Default::default()
+            });
+            let delays = [backoff.next_delay(0.5), backoff.next_delay(0.5)];
+            assert_eq!(delays, [first, second], "{initial:?} to {max:?}, {jitter}");
         }
     }
 

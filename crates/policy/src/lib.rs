@@ -23,3 +23,4 @@ pub mod lb;
 pub mod retry;
 pub mod subchannel;
 pub mod throttle;
+mod time;

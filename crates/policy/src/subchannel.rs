@@ -23,6 +23,7 @@ use std::time::Instant;
 use evenkeel_core::ConnectivityState;
 
 use crate::backoff::{Backoff, BackoffConfig};
+use crate::time::after;
 
 /// What the driver does next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -147,10 +148,10 @@ impl Machine {
     }
 
     fn dial(&mut self, now: Instant, random: f64) {
-        let next_attempt = now + self.backoff.next_delay(random);
+        let next_attempt = after(now, self.backoff.next_delay(random));
         self.next_attempt = Some(next_attempt);
         self.step = Step::Dial {
-            until: next_attempt.max(now + self.config.min_connect_timeout),
+            until: next_attempt.max(after(now, self.config.min_connect_timeout)),
         };
     }
 }

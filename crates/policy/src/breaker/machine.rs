@@ -4,6 +4,7 @@ use evenkeel_core::{BreakerState, Outcome};
 
 use super::BreakerConfig;
 use super::rules::Rules;
+use crate::time::after;
 
 /// The states of one breaker.
 #[derive(Clone, Debug)]
@@ -137,7 +138,7 @@ impl Machine {
             State::HalfOpen { probes, .. } if probes.len() < limit => {
                 self.last_probe += 1;
                 let id = self.last_probe;
-                let expires = now + self.config.first_open_time();
+                let expires = after(now, self.config.first_open_time());
                 probes.push(Probe { id, expires });
                 Ok(Admission {
                     generation: self.generation,
@@ -246,9 +247,9 @@ impl Machine {
 
     fn open(&mut self, now: Instant, random: u64) {
         let open_time = self.config.open_time(self.failed_probes, random);
-        // What does not fit into an Instant lasts longer than the process.
-        let until = now.checked_add(open_time);
-        self.enter(State::Open { until });
+        self.enter(State::Open {
+            until: Some(after(now, open_time)),
+        });
     }
 
     fn enter(&mut self, state: State) {

@@ -113,6 +113,37 @@ fn business_errors_never_trip_and_abandoned_attempts_say_nothing() {
 }
 
 #[test]
+fn an_open_time_of_any_length_is_a_time_to_wait_for() {
+    let extremes = [Duration::ZERO, Duration::MAX];
+    for open_time in extremes {
+        for max_open_time in extremes {
+            for jitter in [0.0, 1.0] {
+                let mut run = run(BreakerConfig {
+                    open_time,
+                    max_open_time,
+                    jitter,
+                    ..config()
+                });
+                run.trip();
+                let Some(until) = run.machine.wake_at() else {
+                    panic!("open for ever: {:?}", run.machine.config());
+                };
+                let far = 10 * 365 * 24 * 3_600 * SECOND;
+                let is_long = until - run.now > far;
+                assert_eq!(is_long, open_time == Duration::MAX);
+
+                run.now = until;
+                let probe = run.admit().expect("half-open");
+                let expires = run.machine.wake_at().expect("the probe expires");
+                assert_eq!(expires - run.now > far, open_time == Duration::MAX);
+                assert_eq!(run.settle(probe, FAILURE), Open);
+                assert!(run.machine.wake_at().is_some());
+            }
+        }
+    }
+}
+
+#[test]
 fn after_the_open_time_one_probe_decides() {
     let mut run = run(config());
     run.trip();

@@ -134,6 +134,38 @@ fn skipping_the_backoff_dials_at_once() {
     );
 }
 
+#[test]
+fn durations_of_any_length_make_a_time_to_wait_for() {
+    let now = origin();
+    let extremes = [Duration::ZERO, Duration::MAX];
+    for initial in extremes {
+        for max in extremes {
+            for min_connect_timeout in extremes {
+                let config = BackoffConfig {
+                    initial,
+                    max,
+                    min_connect_timeout,
+                    ..Default::default()
+                };
+                let mut machine = Machine::new(config);
+                machine.connect(now, 0.5);
+                let Step::Dial { until: given_up } = machine.step() else {
+                    panic!("{:?}: {config:?}", machine.step());
+                };
+                machine.failed(now);
+                let Step::Wait { until: again } = machine.step() else {
+                    panic!("{:?}: {config:?}", machine.step());
+                };
+                let far = now + 10 * 365 * 24 * 3_600 * SECOND;
+                assert_eq!(again > far, initial == Duration::MAX, "{config:?}");
+                let longest = initial.max(min_connect_timeout);
+                assert_eq!(given_up > far, longest == Duration::MAX, "{config:?}");
+                assert!(again > now, "{config:?}");
+            }
+        }
+    }
+}
+
 proptest! {
     /// Whatever happens in whatever order: no attempt starts before the backoff of the last one
     /// is over, unless the backoff was reset.
