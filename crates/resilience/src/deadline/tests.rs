@@ -64,6 +64,41 @@ async fn a_call_without_a_deadline_passes_unchanged() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_timeout_longer_than_any_process_is_none() {
+    let longest = config(
+        r#"{"methodConfig":[{"name":[{"service":"test.Service"}],"timeout":"315576000000s"}]}"#,
+    );
+    let layers = [
+        DeadlineLayer::for_all(Duration::MAX),
+        DeadlineLayer::new(&longest),
+    ];
+    for layer in layers {
+        for request in [unary(), asking("99999999H")] {
+            let inner = Scripted::new();
+            inner.hang();
+            let mut call = Box::pin(layer.layer(inner.clone()).oneshot(request));
+            assert!(call.as_mut().now_or_never().is_none());
+            tokio::time::advance(365 * 24 * 3_600 * SECOND).await;
+            assert!(call.as_mut().now_or_never().is_none());
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_timeout_of_zero_ends_the_call_before_it_begins() {
+    let inner = Scripted::<TestBody>::new();
+    let layer = DeadlineLayer::for_all(Duration::ZERO);
+    assert_exceeded(
+        &layer
+            .layer(inner.clone())
+            .oneshot(unary())
+            .await
+            .unwrap_err(),
+    );
+    assert_eq!(inner.calls(), 0);
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_smaller_of_config_and_callers_timeout_counts() {
     for (request, config, expected, header) in [
         (unary(), one_second(), SECOND, "1000000u"),
