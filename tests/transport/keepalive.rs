@@ -155,6 +155,25 @@ async fn without_keepalive_nobody_is_asked() {
     assert!(wire.rest().await.iter().all(|frame| frame.kind != PING));
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_keepalive_time_without_end_asks_nobody() {
+    let (connected, mut wire) = pair(http2(Duration::MAX, TIMEOUT)).await;
+    let call = connected.connection.send(post("hello"));
+    assert!(tokio::time::timeout(100 * TIME, call).await.is_err());
+    drop(connected.connection);
+    assert!(wire.rest().await.iter().all(|frame| frame.kind != PING));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_keepalive_timeout_without_end_gives_nobody_up() {
+    let (connected, mut wire) = pair(http2(TIME, Duration::MAX)).await;
+    let call = connected.connection.send(post("hello"));
+    assert!(tokio::time::timeout(1000 * TIME, call).await.is_err());
+    drop(connected.connection);
+    let pings = wire.rest().await;
+    assert_eq!(pings.iter().filter(|frame| frame.kind == PING).count(), 1);
+}
+
 /// A server in a process of its own.
 struct ServerProcess {
     child: Child,

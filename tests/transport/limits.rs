@@ -1,15 +1,17 @@
-//! MAX_CONCURRENT_STREAMS: calls wait for a stream, and all get one.
+//! MAX_CONCURRENT_STREAMS: calls wait for a stream, and all get one. Settings at their ends.
+
+use std::time::Duration;
 
 use evenkeel_testkit::pb::{GetByIdRequest, ListUsersRequest};
 use evenkeel_testkit::{UserServer, within};
-use evenkeel_transport::Connection;
+use evenkeel_transport::{Connection, Connector, Http2Config};
 use futures_util::StreamExt;
 use futures_util::future::join_all;
 use tokio::join;
 
 use crate::bodies::post;
 use crate::peer::{MAX_CONCURRENT_STREAMS, Peer, RST_STREAM};
-use crate::{client, connect};
+use crate::{client, connect, connect_with};
 
 #[tokio::test]
 async fn calls_queue_for_the_only_stream_and_all_finish() {
@@ -80,4 +82,54 @@ async fn a_call_that_is_given_up_while_it_waits_lets_the_others_pass() {
     };
     let (first, last, ()) = within("both answers", async { join!(first, last, serve) }).await;
     assert!(first.is_ok() && last.is_ok());
+}
+
+#[tokio::test]
+async fn a_setting_at_either_end_of_its_type_still_connects_and_calls() {
+    let server = UserServer::start().await.unwrap();
+    let least_and_most: [(&str, fn(&mut Http2Config, bool)); 8] = [
+        ("no change", |_, _| ()),
+        ("stream_window", |it, most| it.stream_window = size(most)),
+        ("connection_window", |it, most| {
+            it.connection_window = size(most);
+        }),
+        ("max_frame_size", |it, most| it.max_frame_size = size(most)),
+        ("max_header_list_size", |it, most| {
+            it.max_header_list_size = size(most);
+        }),
+        ("send_buffer", |it, most| {
+            it.send_buffer = if most { usize::MAX } else { 0 };
+        }),
+        ("keepalive_time", |it, most| {
+            it.keepalive_time = Some(time(most));
+            it.keepalive_permit_without_calls = true;
+        }),
+        ("keepalive_timeout", |it, most| {
+            it.keepalive_time = Some(Duration::from_secs(60));
+            it.keepalive_timeout = time(most);
+        }),
+    ];
+    for (name, set) in least_and_most {
+        for most in [false, true] {
+            let mut http2 = Http2Config::default();
+            set(&mut http2, most);
+            let connector = Connector::new()
+                .with_http2(http2)
+                .with_tcp_keepalive(time(most));
+            let connected = connect_with(&connector, server.address()).await;
+            let mut client = crate::Client::new(connected.connection);
+            for id in 1..=3 {
+                let answer = client.get_by_id(GetByIdRequest { id }).await;
+                answer.unwrap_or_else(|status| panic!("{name}, {most}: {status}"));
+            }
+        }
+    }
+}
+
+const fn size(most: bool) -> u32 {
+    if most { u32::MAX } else { 0 }
+}
+
+const fn time(most: bool) -> Duration {
+    if most { Duration::MAX } else { Duration::ZERO }
 }

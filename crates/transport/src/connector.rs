@@ -121,7 +121,8 @@ impl Connector {
         self.with(|settings| settings.user_agent = user_agent)
     }
 
-    /// Has the kernel probe idle TCP connections after `time`. Default: off. Notices a dead host,
+    /// Has the kernel probe idle TCP connections after `time`. Default: off; from 1 s to 32 767 s
+    /// (what Linux takes), a value outside counts as the nearest one inside. Notices a dead host,
     /// not a stuck process: that is [`Http2Config::keepalive_time`].
     #[must_use]
     pub fn with_tcp_keepalive(self, time: Duration) -> Self {

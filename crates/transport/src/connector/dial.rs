@@ -1,11 +1,15 @@
 use std::io;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use evenkeel_core::Address;
 use tokio::net::{TcpStream, lookup_host};
 
 use super::{Attempt, BoxIo};
 use crate::{ConnectError, ConnectStep};
+
+const MIN_TCP_KEEPALIVE: Duration = Duration::from_secs(1);
+const MAX_TCP_KEEPALIVE: Duration = Duration::from_secs(32_767);
 
 impl Attempt {
     /// A connected socket.
@@ -43,6 +47,7 @@ impl Attempt {
         let socket = TcpStream::connect(address).await?;
         socket.set_nodelay(true)?;
         if let Some(time) = self.settings.tcp_keepalive {
+            let time = time.clamp(MIN_TCP_KEEPALIVE, MAX_TCP_KEEPALIVE);
             let keepalive = socket2::TcpKeepalive::new().with_time(time);
             socket2::SockRef::from(&socket).set_tcp_keepalive(&keepalive)?;
         }

@@ -31,13 +31,13 @@ pub struct Http2Config {
     /// Default 400 KiB; from 16 KiB to 2³¹ − 1.
     pub send_buffer: usize,
     /// After this long without a byte from the server, it is asked for a sign of life (a PING).
-    /// gRPC's `keepalive_time`. Default `None`: never; at least 10 ms.
+    /// gRPC's `keepalive_time`. Default `None`: never, as is more than 30 years; at least 10 ms.
     ///
     /// Servers close connections that ask too often (GOAWAY ENHANCE_YOUR_CALM "too_many_pings");
     /// gRPC servers accept one per 5 minutes unless they are told otherwise.
     pub keepalive_time: Option<Duration>,
     /// How long the sign of life may take before the connection is given up and its calls fail
-    /// UNAVAILABLE. gRPC's `keepalive_timeout`. Default 20 s; at least 10 ms.
+    /// UNAVAILABLE. gRPC's `keepalive_timeout`. Default 20 s; from 10 ms to 30 years.
     pub keepalive_timeout: Duration,
     /// Whether a connection without calls is asked as well. gRPC's
     /// `keepalive_permit_without_calls`. Default `false`.
@@ -62,6 +62,8 @@ impl Default for Http2Config {
 impl Http2Config {
     const MAX_WINDOW: u32 = (1 << 31) - 1;
     const MIN_KEEPALIVE: Duration = Duration::from_millis(10);
+    /// An instant plus this exists on every platform.
+    const MAX_KEEPALIVE: Duration = Duration::from_secs(30 * 365 * 86_400);
 
     /// What `max_concurrent_send_streams` says until the server's SETTINGS have arrived: no
     /// setting makes it this value, which is neither a `u32` nor the "no limit" of `h2`.
@@ -91,7 +93,9 @@ impl Http2Config {
     /// Time and timeout of keepalive; `None` when it is off.
     pub(super) fn keepalive(&self) -> Option<(Duration, Duration)> {
         let time = self.keepalive_time?.max(Self::MIN_KEEPALIVE);
-        Some((time, self.keepalive_timeout.max(Self::MIN_KEEPALIVE)))
+        let timeout = self.keepalive_timeout;
+        let timeout = timeout.clamp(Self::MIN_KEEPALIVE, Self::MAX_KEEPALIVE);
+        (time <= Self::MAX_KEEPALIVE).then_some((time, timeout))
     }
 }
 
