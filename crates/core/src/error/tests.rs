@@ -49,3 +49,28 @@ fn a_status_in_the_chain_keeps_its_code() {
     );
     assert_eq!(into_status("boom".into()).code(), Code::Unknown);
 }
+
+#[test]
+fn a_layers_own_error_around_a_status_loses_nothing_of_it() {
+    #[derive(Debug, thiserror::Error)]
+    #[error("the layer gave up")]
+    struct Layer(#[source] BoxError);
+
+    let request = http::Request::new(String::from("body"));
+    let mut status = AttemptError::unsent(request, "connection lost").into_status(Code::Aborted);
+    status
+        .metadata_mut()
+        .insert("retry-in", "1s".parse().unwrap());
+    let nested = Layer(Box::new(Layer(Box::new(status))));
+
+    let status = into_status(Box::new(nested));
+    assert_eq!(
+        (status.code(), status.message()),
+        (Code::Aborted, "connection lost")
+    );
+    assert_eq!(status.metadata().get("retry-in").unwrap(), "1s");
+    assert!(cause::<Layer>(&status).is_some());
+    let attempt = cause::<AttemptError>(&status).unwrap();
+    assert_eq!(attempt.progress(), Progress::NotSent);
+    assert!(attempt.take_request::<String>().is_some());
+}
