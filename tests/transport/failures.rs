@@ -215,6 +215,29 @@ async fn a_call_the_server_has_seen_was_sent_whatever_an_older_call_writes_after
 }
 
 #[tokio::test]
+async fn a_request_that_is_none_of_http2_is_internal_and_not_to_be_repeated() {
+    let peer = Peer::listen().await;
+    let (connection, mut wire) = pair(&peer).await;
+    let mut malformed = post("hello");
+    for te in ["gzip", "trailers"] {
+        let te = http::HeaderValue::from_static(te);
+        malformed.headers_mut().append(http::header::TE, te);
+    }
+    let status = within("a result", connection.send(malformed)).await;
+    let status = status.unwrap_err();
+    assert_eq!(status.code(), Code::Internal, "{status}");
+    assert_eq!(progress(&status), Progress::Sent);
+    assert!(cause::<CloseReason>(&status).is_none(), "{status}");
+    let text = "the request cannot be sent over HTTP/2";
+    assert!(status.message().contains(text), "{status}");
+    let answer = call(&connection, async || {
+        let id = wire.request().await;
+        wire.respond(id).await;
+    });
+    assert!(answer.await.is_ok(), "the connection is not harmed");
+}
+
+#[tokio::test]
 async fn a_failing_request_body_ends_the_call_with_its_own_status() {
     let peer = Peer::listen().await;
     let (connection, mut wire) = pair(&peer).await;

@@ -19,6 +19,7 @@
 //! | RST_STREAM INADEQUATE_SECURITY | `Sent` | PERMISSION_DENIED |
 //! | any other RST_STREAM, or a stream that breaks HTTP/2 | `Sent` | INTERNAL |
 //! | the request's body failed | `Sent` | the body's own |
+//! | the request's head is none of HTTP/2 (a `te` that is not `trailers`) | `Sent`, so as not to be repeated | INTERNAL |
 //!
 //! Only a request that was never given to `h2` comes back with its error: then its head and its
 //! body are whole. `h2` looks at the connection's state before it is given one, so what is lost to

@@ -56,9 +56,13 @@ impl<B: RequestBody> State<B> {
         let (parts, body) = request.into_parts();
         let head = shared.head.complete(parts);
         let ended = body.is_end_stream();
-        let (response, stream) = send
-            .send_request(head, ended)
-            .map_err(|error| status::not_accepted(&error, &shared.link))?;
+        let (response, stream) = send.send_request(head, ended).map_err(|error| {
+            let connection = match send.poll_ready(cx) {
+                Poll::Ready(connection) => connection,
+                Poll::Pending => Ok(()),
+            };
+            status::not_accepted(&error, connection, &shared.link)
+        })?;
         drop(send);
         Ok(Self::Sent {
             pump: (!ended).then(|| Pump::new(body, stream)),

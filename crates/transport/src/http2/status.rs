@@ -36,15 +36,36 @@ impl Error for RequestBodyFailed {
     }
 }
 
+/// The head of a request is not one that HTTP/2 allows.
+#[derive(Debug, thiserror::Error)]
+#[error("the request cannot be sent over HTTP/2: {0}")]
+struct NotHttp2(String);
+
 /// The connection took no new streams: the request comes back whole.
 pub(super) fn unsent<B: Send + 'static>(request: http::Request<B>, reason: CloseReason) -> Status {
     AttemptError::unsent(request, reason).into_status(Code::Unavailable)
 }
 
-/// `h2` refused the head of a request.
-pub(super) fn not_accepted(error: &h2::Error, link: &Link) -> Status {
-    let reason = link.reason(error);
-    AttemptError::new(Progress::NotSent, reason).into_status(Code::Unavailable)
+/// `h2` did not take the head of a request, which is gone.
+///
+/// `connection` is what `h2` says of the connection after this: an error when it takes no request
+/// at all. Else it was about this request, and no other connection would take it either.
+pub(super) fn not_accepted(
+    error: &h2::Error,
+    connection: Result<(), h2::Error>,
+    link: &Link,
+) -> Status {
+    match connection {
+        Err(error) => {
+            let reason = link.reason(&error);
+            AttemptError::new(Progress::NotSent, reason).into_status(Code::Unavailable)
+        }
+        Ok(()) => {
+            let refused = NotHttp2(error.to_string());
+            // Nothing has left; but to be sent again transparently, it would have to fare better.
+            AttemptError::new(Progress::Sent, refused).into_status(Code::Internal)
+        }
+    }
 }
 
 /// A call failed before the head of its response.
