@@ -49,13 +49,15 @@ struct Parts {
 /// ```
 /// use evenkeel_service_config::ParseOptions;
 ///
-/// let mut options = ParseOptions::default();
-/// options.strict = true;
+/// let options = ParseOptions { strict: true, ..Default::default() };
 /// let error = options.parse(r#"{"retryPolicy": {}}"#).unwrap_err();
 /// assert_eq!(error.path, "$.retryPolicy");
 /// ```
 #[derive(Clone, Debug)]
-#[non_exhaustive]
+#[expect(
+    clippy::exhaustive_structs,
+    reason = "plain data, built upon its Default"
+)]
 pub struct ParseOptions {
     /// Refuses what would otherwise be a warning. Default: false, gRPC's rule.
     pub strict: bool,

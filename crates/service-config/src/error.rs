@@ -44,6 +44,19 @@ impl ConfigError {
 }
 
 /// Something in a service config that is legal and has no effect, or not the one it seems to have.
+///
+/// Its text is one line. Parsing logs nothing: whoever uses the config says what is in it.
+///
+/// ```
+/// use evenkeel_service_config::ServiceConfig;
+///
+/// let config = ServiceConfig::parse(r#"{"methodConfigs": []}"#)?;
+/// assert_eq!(
+///     config.warnings()[0].to_string(),
+///     r#"$.methodConfigs: unknown field, ignored; did you mean "methodConfig"?"#
+/// );
+/// # Ok::<(), evenkeel_service_config::ConfigError>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Warning {
@@ -64,6 +77,6 @@ impl Warning {
 
 impl fmt::Display for Warning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "service config: {}: {}", self.path, self.reason)
+        write!(f, "{}: {}", self.path, self.reason)
     }
 }

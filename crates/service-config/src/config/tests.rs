@@ -25,7 +25,12 @@ fn parse(json: &str) -> (ServiceConfig, Vec<String>) {
     let config = ServiceConfig::parse(json).unwrap_or_else(|error| panic!("{json}: {error}"));
     let warnings = config.warnings().iter();
     let warnings = warnings
-        .map(|one| format!("{}: {}", one.path, one.reason))
+        .map(|one| {
+            let text = one.to_string();
+            assert_eq!(text, format!("{}: {}", one.path, one.reason));
+            assert_eq!(text.lines().count(), 1, "{text:?}");
+            text
+        })
         .collect();
     (config, warnings)
 }
@@ -393,4 +398,14 @@ fn whole_numbers_may_be_written_with_a_point() {
 fn a_clone_shares_the_config() {
     let config = ServiceConfig::parse(COURSE).unwrap();
     assert!(Arc::ptr_eq(&config.parts, &config.clone().parts));
+}
+
+#[test]
+fn a_warning_is_one_line_whatever_the_document_holds() {
+    let (_, warnings) = parse(
+        r#"{"a\nb": 1,
+            "loadBalancingConfig": [{"x\ny": {}}, {"round_robin": {"c\r\nd": 1}}],
+            "methodConfig": [{"name": [{"service": "s\n"}], "timeout\n": "1s"}]}"#,
+    );
+    assert!(warnings.len() >= 4, "{warnings:?}");
 }
