@@ -6,8 +6,10 @@
 //! body over and reads it directly.
 
 mod budget;
+mod reader;
 mod shared;
 mod upfront;
+mod waiting;
 
 pub(super) use budget::{Budget, Lease};
 pub(super) use shared::Replay;
@@ -23,7 +25,7 @@ use evenkeel_core::error::BoxError;
 use http_body::{Body, Frame, SizeHint};
 use tonic::Status;
 
-use shared::Reader;
+use reader::Reader;
 
 /// The request body of one attempt.
 pub struct ReplayBody<B> {

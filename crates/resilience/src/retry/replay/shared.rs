@@ -1,8 +1,7 @@
 use std::collections::VecDeque;
-use std::mem;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, Wake, Waker};
+use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
 use evenkeel_core::error::{BoxError, into_status};
@@ -12,6 +11,7 @@ use parking_lot::Mutex;
 use tonic::Status;
 
 use super::Lease;
+use super::waiting::Waiting;
 
 /// A body that several attempts read, one after the other or at once.
 pub(in crate::retry) struct Replay<B> {
@@ -53,7 +53,7 @@ struct Position {
 }
 
 /// The next step of a reader.
-enum Step<B> {
+pub(super) enum Step<B> {
     Frame(Option<Result<Frame<Bytes>, Status>>),
     Wait,
     /// Everything that was kept is read, and the rest is this reader's alone.
@@ -122,6 +122,32 @@ impl<B> Replay<B> {
     pub(in crate::retry) fn last_reader(&self) -> u32 {
         self.state.lock().last_reader
     }
+
+    /// A reader that has read nothing yet.
+    pub(super) fn add_reader(&self) -> u32 {
+        let mut state = self.state.lock();
+        state.last_reader += 1;
+        let reader = state.last_reader;
+        state.readers.push(Position { reader, next: 0 });
+        reader
+    }
+
+    pub(super) fn remove_reader(&self, reader: u32) {
+        let mut state = self.state.lock();
+        state.readers.retain(|position| position.reader != reader);
+    }
+
+    /// Whether `reader` has read everything, and the body has ended well.
+    pub(super) fn is_at_end(&self, reader: u32) -> bool {
+        let mut state = self.state.lock();
+        let last = state.gone + state.frames.len();
+        let next = state.position(reader).map_or(0, |position| position.next);
+        match state.end {
+            None | Some(End::Failed(_)) => false,
+            Some(End::Data) => next >= last,
+            Some(End::Trailers(_)) => next > last,
+        }
+    }
 }
 
 impl<B> State<B> {
@@ -172,7 +198,7 @@ where
     B: Body<Data = Bytes> + Unpin,
     B::Error: Into<BoxError>,
 {
-    fn step(&self, reader: u32, cx: &mut Context<'_>) -> Step<B> {
+    pub(super) fn step(&self, reader: u32, cx: &mut Context<'_>) -> Step<B> {
         let mut state = self.state.lock();
         if state.owner.is_some_and(|owner| owner != reader) {
             let lost = Status::cancelled("another attempt of this call was committed");
@@ -244,115 +270,5 @@ where
         drop(finished);
         self.waiting.wake_others(reader);
         Step::Frame(frame)
-    }
-}
-
-/// One attempt's place in a [`Replay`].
-pub(super) struct Reader<B> {
-    replay: Arc<Replay<B>>,
-    id: u32,
-    /// The body itself, once it is this reader's alone.
-    own: Option<B>,
-}
-
-impl<B> Reader<B> {
-    pub(super) fn new(replay: Arc<Replay<B>>) -> Self {
-        let id = {
-            let mut state = replay.state.lock();
-            state.last_reader += 1;
-            let reader = state.last_reader;
-            state.readers.push(Position { reader, next: 0 });
-            reader
-        };
-        Self {
-            replay,
-            id,
-            own: None,
-        }
-    }
-}
-
-impl<B> Reader<B>
-where
-    B: Body<Data = Bytes> + Unpin,
-    B::Error: Into<BoxError>,
-{
-    pub(super) fn poll_frame(
-        &mut self,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
-        loop {
-            if let Some(own) = &mut self.own {
-                let frame = Pin::new(own).poll_frame(cx);
-                return frame.map_err(|error| into_status(error.into()));
-            }
-            match self.replay.step(self.id, cx) {
-                Step::Frame(frame) => return Poll::Ready(frame),
-                Step::Wait => return Poll::Pending,
-                Step::Own(source) => self.own = Some(source),
-            }
-        }
-    }
-
-    pub(super) fn is_end_stream(&self) -> bool {
-        if let Some(own) = &self.own {
-            return own.is_end_stream();
-        }
-        let mut state = self.replay.state.lock();
-        let last = state.gone + state.frames.len();
-        let next = state.position(self.id).map_or(0, |position| position.next);
-        match state.end {
-            None | Some(End::Failed(_)) => false,
-            Some(End::Data) => next >= last,
-            Some(End::Trailers(_)) => next > last,
-        }
-    }
-}
-
-impl<B> Drop for Reader<B> {
-    fn drop(&mut self) {
-        let mut state = self.replay.state.lock();
-        state.readers.retain(|position| position.reader != self.id);
-    }
-}
-
-/// The readers that wait for the source. Its lock is never held while the source is polled, which
-/// may wake from within.
-#[derive(Debug, Default)]
-struct Waiting(Mutex<Vec<(u32, Waker)>>);
-
-impl Waiting {
-    fn register(&self, reader: u32, waker: &Waker) {
-        let mut list = self.0.lock();
-        match list.iter_mut().find(|(id, _)| *id == reader) {
-            Some((_, known)) => known.clone_from(waker),
-            None => list.push((reader, waker.clone())),
-        }
-    }
-
-    fn wake_all(&self) {
-        let list = mem::take(&mut *self.0.lock());
-        for (_, waker) in list {
-            waker.wake();
-        }
-    }
-
-    /// Wakes all but `reader`, which is running and waits no longer.
-    fn wake_others(&self, reader: u32) {
-        let mut list = mem::take(&mut *self.0.lock());
-        list.retain(|(id, _)| *id != reader);
-        for (_, waker) in list {
-            waker.wake();
-        }
-    }
-}
-
-impl Wake for Waiting {
-    fn wake(self: Arc<Self>) {
-        self.wake_all();
-    }
-
-    fn wake_by_ref(self: &Arc<Self>) {
-        self.wake_all();
     }
 }
