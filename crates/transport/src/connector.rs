@@ -2,6 +2,7 @@
 
 mod custom;
 mod dial;
+mod race;
 #[cfg(feature = "tls")]
 mod tls;
 
@@ -20,6 +21,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tower_service::Service;
 
 use custom::CustomIo;
+pub use race::race;
 #[cfg(feature = "tls")]
 pub use tls::{Tls, TlsError};
 

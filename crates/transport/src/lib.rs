@@ -3,7 +3,8 @@
 //! - the seam to the balancer: [`Connect`] dials, [`Connected`] says when the connection takes no
 //!   new calls, [`Connection`] sends one request;
 //! - the default on its two sides: [`Connector`] (TCP, Unix sockets, TLS, or any IO of the user's)
-//!   and [`Http2Connection`].
+//!   and [`Http2Connection`];
+//! - [`race`]: several addresses at once, with a head start.
 //!
 //! # Features
 //!
@@ -11,7 +12,8 @@
 //!
 //! # Not here
 //!
-//! Backoff, connect timeouts, the order of addresses, connectivity states: `evenkeel-balance`.
+//! Backoff, connect timeouts, the order of an endpoint's addresses, connectivity states:
+//! `evenkeel-balance`.
 
 mod connect;
 mod connector;
@@ -20,7 +22,7 @@ mod http2;
 pub use connect::{
     CloseReason, Connect, ConnectError, ConnectStep, Connected, Connection, ErrorCode, RequestBody,
 };
-pub use connector::{Connecting, Connector};
+pub use connector::{Connecting, Connector, race};
 #[cfg(feature = "tls")]
 pub use connector::{Tls, TlsError};
 pub use http2::{Http2Config, Http2Connection, ResponseBody, ResponseFuture, StreamReset};
