@@ -6,7 +6,12 @@ use evenkeel_core::Target;
 
 use crate::{Codec, EtcdError, GoEndpoints};
 
+/// A time that is as good as for ever, and that clocks and timers can still count with.
+pub(crate) const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+
 /// Where etcd is, how to talk to it, and how endpoints are written there.
+///
+/// Times of more than a year are taken for a year, so `Duration::MAX` says never.
 ///
 /// ```
 /// use evenkeel_etcd::EtcdConfig;
@@ -101,8 +106,24 @@ impl EtcdConfig {
         config
     }
 
-    /// Says what cannot work.
-    pub(crate) fn check(&self) -> Result<(), EtcdError> {
+    /// The same with times that can be added to any present; or what cannot work.
+    pub(crate) fn checked(mut self) -> Result<Self, EtcdError> {
+        self.check()?;
+        for time in [
+            &mut self.connect_timeout,
+            &mut self.request_timeout,
+            &mut self.keep_alive_interval,
+            &mut self.keep_alive_timeout,
+            &mut self.report_after,
+            &mut self.relist_every,
+            &mut self.max_backoff,
+        ] {
+            *time = LONGEST.min(*time);
+        }
+        Ok(self)
+    }
+
+    fn check(&self) -> Result<(), EtcdError> {
         if self.endpoints.is_empty() {
             return Err(EtcdError::config("endpoints", "at least one is needed"));
         }

@@ -51,7 +51,7 @@ impl Etcd {
     ///
     /// [`EtcdError::Config`] names what cannot work.
     pub fn new(config: EtcdConfig) -> Result<Self, EtcdError> {
-        config.check()?;
+        let config = config.checked()?;
         let name = format!("etcd {}", config.endpoints.join(", ")).into();
         let shared = Shared {
             first: fastrand::usize(..config.endpoints.len()),
@@ -64,7 +64,7 @@ impl Etcd {
         })
     }
 
-    /// What it was made of.
+    /// What it was made of, with times of a year at most.
     #[must_use]
     pub fn config(&self) -> &EtcdConfig {
         &self.shared.config

@@ -14,6 +14,7 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tracing::{info, warn};
 
+use crate::config::LONGEST;
 use crate::{Etcd, EtcdError};
 use ledger::Ledger;
 use worker::Worker;
@@ -74,7 +75,7 @@ pub struct RegistrarConfig {
     /// time was never gone for its clients. Default 30 s; more than 0.
     pub max_backoff: Duration,
     /// The longest that [`EtcdRegistrar::shutdown`] and [`Registration::deregister`] wait for an
-    /// etcd that does not answer. Default 3 s.
+    /// etcd that does not answer. Default 3 s; more than a year is taken for a year.
     pub shutdown_timeout: Duration,
 }
 
@@ -100,6 +101,15 @@ impl RegistrarConfig {
             return Err(EtcdError::config("max_backoff", "0 s is too short"));
         }
         Ok(())
+    }
+
+    /// With times that can be added to any present; `ttl` is bounded already.
+    fn bounded(self) -> Self {
+        Self {
+            max_backoff: self.max_backoff.min(self.ttl / 2),
+            shutdown_timeout: self.shutdown_timeout.min(LONGEST),
+            ..self
+        }
     }
 }
 
@@ -130,7 +140,7 @@ impl EtcdRegistrar {
         config.check()?;
         let inner = Inner {
             etcd,
-            config,
+            config: config.bounded(),
             shared: Arc::default(),
             tasks: Mutex::default(),
         };

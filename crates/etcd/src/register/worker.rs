@@ -32,7 +32,7 @@ impl Worker {
         Self {
             etcd,
             ttl: config.ttl,
-            backoff: Backoff::new(MIN_BACKOFF, config.max_backoff.min(config.ttl / 2)),
+            backoff: Backoff::new(MIN_BACKOFF, config.max_backoff),
             shared,
             failing_since: None,
         }
