@@ -22,8 +22,11 @@
 //! | the request's head is none of HTTP/2 (a `te` that is not `trailers`) | `Sent`, so as not to be repeated | INTERNAL |
 //!
 //! Only a request that was never given to `h2` comes back with its error: then its head and its
-//! body are whole. `h2` looks at the connection's state before it is given one, so what is lost to
-//! this race is a call in the same microsecond as the connection's end.
+//! body are whole. `h2` looks at the connection's state before it is given one, but then it keeps
+//! what it has. So two kinds of calls are `NotSent` without their request: those that `h2` holds
+//! back while the peer's MAX_CONCURRENT_STREAMS is used up (a busy connection can lose many at
+//! once), and the few whose HEADERS are queued, but not written, when the connection ends. The
+//! retry layer sends these again from its copy; without one, they fail UNAVAILABLE.
 
 mod body;
 mod config;
