@@ -165,6 +165,61 @@ async fn an_etcd_that_starts_from_nothing_is_believed() {
 }
 
 #[tokio::test]
+async fn whom_an_etcd_without_its_data_misses_is_kept_for_a_while() {
+    let Some(mut server) = EtcdServer::start().await else {
+        return;
+    };
+    let mut client = server.client().await;
+    client.put("user/1", value(A, 1), None).await.unwrap();
+    client.put("user/2", value(B, 1), None).await.unwrap();
+    let both: &[&str] = &["10.0.0.1:80*1", "10.0.0.2:80*1"];
+    let mut seen = Seen::of(etcd(&server), "user");
+    seen.until_list(both).await;
+    server.kill().await;
+    server.wipe();
+    server.start_again().await;
+
+    // A watch is what tells the end of an outage, so this is after the empty list.
+    let stats = seen.discover.stats();
+    let watched = eventually("a watch of the empty one", || {
+        stats.lists() >= 2 && stats.stale_since().is_none()
+    });
+    seen.meanwhile(watched).await;
+    assert_eq!((seen.addresses().len(), seen.changes), (2, 2));
+    let mut client = server.client().await;
+    client.put("user/1", value(A, 1), None).await.unwrap();
+    client.put("user/2", value(B, 2), None).await.unwrap();
+    seen.until_list(&["10.0.0.1:80*1", "10.0.0.2:80*2"]).await;
+    assert_eq!(seen.changes, 3, "one weight is all that is new");
+    client.delete("user/1", None).await.unwrap();
+    seen.until_list(&["10.0.0.2:80*2"]).await;
+}
+
+#[tokio::test]
+async fn whom_an_etcd_without_its_data_does_not_learn_of_again_goes() {
+    let Some(mut server) = EtcdServer::start().await else {
+        return;
+    };
+    let mut client = server.client().await;
+    client.put("user/1", value(A, 1), None).await.unwrap();
+    let shortly = EtcdConfig {
+        keep_after_loss: std::time::Duration::from_millis(300),
+        ..config(&server)
+    };
+    let mut seen = Seen::of(Etcd::new(shortly).unwrap(), "user");
+    seen.until_list(&["10.0.0.1:80*1"]).await;
+    server.kill().await;
+    server.wipe();
+    server.start_again().await;
+    seen.until("it is given up", |seen| seen.list.is_empty())
+        .await;
+    seen.until("a report", |seen| {
+        matches!(seen.report, Some(DiscoverError::Empty { .. }))
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn with_authentication_a_right_password_works_and_a_wrong_one_is_reported_at_once() {
     let Some(server) = EtcdServer::start().await else {
         return;

@@ -54,6 +54,10 @@ pub struct EtcdConfig {
     /// The longest time between two attempts of discovery to reach etcd; they begin 0.1 s apart.
     /// Default 3 s; more than 0.
     pub max_backoff: Duration,
+    /// An etcd that was replaced, or restored from a backup, may not know servers that are well.
+    /// Discovery keeps those it misses for this long, in which they write themselves in again;
+    /// one that was deleted is never kept. Default 60 s; 0 believes such an etcd at once.
+    pub keep_after_loss: Duration,
 }
 
 /// Name and password of an etcd user.
@@ -85,6 +89,7 @@ impl Default for EtcdConfig {
             report_after: Duration::from_secs(5),
             relist_every: Duration::from_secs(300),
             max_backoff: Duration::from_secs(3),
+            keep_after_loss: Duration::from_secs(60),
         }
     }
 }
@@ -117,6 +122,7 @@ impl EtcdConfig {
             &mut self.report_after,
             &mut self.relist_every,
             &mut self.max_backoff,
+            &mut self.keep_after_loss,
         ] {
             *time = LONGEST.min(*time);
         }

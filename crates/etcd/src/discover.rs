@@ -1,5 +1,6 @@
 mod cursor;
 mod entries;
+mod kept;
 mod list;
 mod outage;
 mod watcher;
@@ -34,7 +35,10 @@ type Item = Result<Change, DiscoverError>;
 /// - An outage never removes an endpoint. After
 ///   [`EtcdConfig::report_after`](crate::EtcdConfig::report_after), and at every later attempt, it is
 ///   reported as [`DiscoverError::Unavailable`]; a refused name or password at once.
-/// - When etcd itself says that nobody is registered, the endpoints are removed and
+/// - An etcd that comes back with less history than it had (its data was lost, or restored from a
+///   backup) removes nobody at once either: whom it misses is kept for
+///   [`EtcdConfig::keep_after_loss`](crate::EtcdConfig::keep_after_loss).
+/// - When etcd otherwise says that nobody is registered, the endpoints are removed and
 ///   [`DiscoverError::Empty`] is reported.
 /// - A value without an endpoint in it is skipped, with one warning per key, and counted
 ///   ([`DiscoverStats::decode_errors`]).

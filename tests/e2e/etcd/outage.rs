@@ -79,6 +79,9 @@ async fn an_etcd_that_comes_back_without_its_data_is_filled_again() {
     etcd.kill().await;
     let noticed = join_all(processes.iter().map(|process| process.until(is_retrying)));
     noticed.await;
+    etcd.wipe();
+    etcd.start_again().await;
+    mended(&etcd, &processes, &channel).await;
     let (done, failures) = load.stop().await;
     assert!(
         failures.is_empty(),
@@ -86,9 +89,6 @@ async fn an_etcd_that_comes_back_without_its_data_is_filled_again() {
         failures.len(),
         failures[0]
     );
-    etcd.wipe();
-    etcd.start_again().await;
-    mended(&etcd, &processes, &channel).await;
 }
 
 #[tokio::test]

@@ -1,13 +1,15 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Instant;
 
 use evenkeel_core::Endpoint;
 use evenkeel_discover::{Change, EndpointKey, EndpointSet};
 use tracing::warn;
 
 use super::DiscoverStats;
-use crate::{Codec, CodecError};
+use super::kept::Kept;
+use crate::{Codec, CodecError, EtcdConfig};
 
 /// The keys of one service, decoded. Knows nothing of connections.
 #[derive(Debug)]
@@ -16,6 +18,8 @@ pub(super) struct Entries {
     /// What full keys have before the codec's part.
     prefix: String,
     set: EndpointSet,
+    /// In the set, though etcd has lost them.
+    kept: Kept,
     /// Keys that were warned of, until they are mended or gone.
     warned: HashSet<EndpointKey>,
     stats: Arc<DiscoverStats>,
@@ -30,14 +34,20 @@ pub(super) struct Raw<'a> {
 }
 
 impl Entries {
-    pub(super) fn new(codec: Arc<dyn Codec>, prefix: String, stats: Arc<DiscoverStats>) -> Self {
+    pub(super) fn new(config: &EtcdConfig, stats: Arc<DiscoverStats>) -> Self {
         Self {
-            codec,
-            prefix,
+            codec: Arc::clone(&config.codec),
+            prefix: config.prefix.clone(),
             set: EndpointSet::new(),
+            kept: Kept::new(config.keep_after_loss),
             warned: HashSet::new(),
             stats,
         }
+    }
+
+    /// The list that follows is of another history: whom it misses may be well.
+    pub(super) fn lost(&mut self, now: Instant) {
+        self.kept.keep(self.set.told(), now);
     }
 
     /// etcd has exactly these.
@@ -46,11 +56,16 @@ impl Entries {
         let mut present = HashSet::new();
         for raw in list {
             let (key, endpoint) = self.decode(raw);
+            self.kept.forget(&key);
             present.insert(key.clone());
             if let Some(endpoint) = endpoint {
+                self.kept.found(&endpoint);
                 entries.push((key, endpoint, revision(raw.revision)));
             }
         }
+        // Revisions of the other history mean nothing: whatever is written from now on is newer.
+        let kept = self.kept.iter();
+        entries.extend(kept.map(|(key, endpoint)| (key.clone(), endpoint.clone(), 0)));
         self.set.replace(entries);
         self.warned.retain(|key| present.contains(key));
     }
@@ -58,17 +73,42 @@ impl Entries {
     /// A key was written. One whose value has no endpoint any more is as good as deleted: a
     /// client that lists now would not see it either.
     pub(super) fn put(&mut self, raw: Raw<'_>) {
-        match self.decode(raw) {
-            (key, Some(endpoint)) => self.set.put(key, endpoint, revision(raw.revision)),
-            (key, None) => self.set.remove(&key),
+        let (key, endpoint) = self.decode(raw);
+        self.kept.forget(&key);
+        let Some(endpoint) = endpoint else {
+            self.set.remove(&key);
+            return;
+        };
+        let instead_of = self.kept.found(&endpoint);
+        self.set.put(key, endpoint, revision(raw.revision));
+        for key in &instead_of {
+            self.set.remove(key);
         }
     }
 
     /// A key was deleted, or its lease has expired.
     pub(super) fn delete(&mut self, key: &[u8]) {
         let key = name(key);
+        self.kept.forget(&key);
         self.set.remove(&key);
         self.warned.remove(&key);
+    }
+
+    /// Gives up those that etcd lost too long ago.
+    pub(super) fn expire(&mut self, now: Instant) {
+        for key in self.kept.expired(now) {
+            self.set.remove(&key);
+        }
+    }
+
+    /// When to expire the next ones, if there are any.
+    pub(super) fn expire_at(&self) -> Option<Instant> {
+        self.kept.due()
+    }
+
+    /// How many are here although etcd has lost them.
+    pub(super) fn kept(&self) -> usize {
+        self.kept.len()
     }
 
     /// What is new since the last call.
@@ -126,15 +166,11 @@ fn revision(revision: i64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::GoEndpoints;
 
     fn entries() -> (Entries, Arc<DiscoverStats>) {
         let stats = Arc::new(DiscoverStats::default());
-        let codec = Arc::new(GoEndpoints);
-        (
-            Entries::new(codec, String::new(), Arc::clone(&stats)),
-            stats,
-        )
+        let entries = Entries::new(&EtcdConfig::default(), Arc::clone(&stats));
+        (entries, stats)
     }
 
     fn raw<'a>(key: &'a str, value: &'a str, revision: i64) -> Raw<'a> {
@@ -183,5 +219,49 @@ mod tests {
             revision: 1,
         });
         assert_eq!((entries.changes().len(), stats.decode_errors()), (0, 1));
+    }
+
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "any start will do")]
+    fn whom_another_history_misses_stays_until_found_deleted_or_expired() {
+        let start = Instant::now();
+        let given_up = start + EtcdConfig::default().keep_after_loss;
+        let (mut entries, _) = entries();
+        let [one, two, three] =
+            [1, 2, 3].map(|n| format!(r#"{{"Addr":"10.0.0.{n}:1","Metadata":{{"weight":{n}}}}}"#));
+        entries.replace([
+            raw("user/a", &one, 100),
+            raw("user/b", &two, 101),
+            raw("user/c", &three, 102),
+        ]);
+        assert_eq!(entries.changes().len(), 3);
+
+        entries.lost(start);
+        entries.replace([]);
+        assert_eq!((entries.changes().len(), entries.kept()), (0, 3));
+        entries.replace([raw("user/a", &one, 2)]);
+        assert_eq!((entries.changes().len(), entries.kept()), (0, 2));
+        // It may come back under another key, and is what was told all the same.
+        entries.put(raw("user/lease-7", &two, 3));
+        assert_eq!((entries.changes().len(), entries.kept()), (0, 1));
+        entries.put(raw("user/a", GOOD, 4));
+        assert!(matches!(&entries.changes()[..], [Change::Insert(..)]));
+
+        entries.delete(b"user/lease-7");
+        entries.delete(b"user/a");
+        assert_eq!(entries.changes().len(), 2, "a deletion is believed at once");
+        assert_eq!(entries.expire_at(), Some(given_up));
+        entries.expire(given_up);
+        assert!(matches!(&entries.changes()[..], [Change::Remove(_)]));
+        assert!(entries.is_empty() && entries.expire_at().is_none());
+    }
+
+    #[test]
+    fn whom_the_same_history_misses_goes_at_once() {
+        let (mut entries, _) = entries();
+        entries.replace([raw("user/a", GOOD, 100)]);
+        entries.changes();
+        entries.replace([]);
+        assert!(matches!(&entries.changes()[..], [Change::Remove(_)]));
     }
 }

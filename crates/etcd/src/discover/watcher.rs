@@ -58,9 +58,8 @@ impl Watcher {
     pub(super) fn new(etcd: Etcd, service: &str, stats: Arc<DiscoverStats>) -> Self {
         let config = etcd.config();
         let prefix = etcd.key(&config.codec.prefix(service));
-        let codec = Arc::clone(&config.codec);
         Self {
-            entries: Entries::new(codec, config.prefix.clone(), Arc::clone(&stats)),
+            entries: Entries::new(config, Arc::clone(&stats)),
             outage: Outage::new(config.report_after),
             backoff: Backoff::new(MIN_BACKOFF, config.max_backoff),
             service: service.into(),
@@ -116,11 +115,14 @@ impl Watcher {
                 self.stats.lists.fetch_add(1, Ordering::Relaxed);
                 let same = self.cursor == Cursor::default() || self.cursor.advance(cursor);
                 if !same {
-                    let (service, from) = (&self.service, self.cursor);
-                    info!(%service, ?from, to = ?cursor, "etcd was replaced or restored");
+                    self.entries.lost(Instant::now().into_std());
+                }
+                self.entries.replace(list.iter().map(raw));
+                if !same {
+                    let (service, from, kept) = (&self.service, self.cursor, self.entries.kept());
+                    warn!(%service, ?from, to = ?cursor, kept, "etcd was replaced or restored");
                 }
                 self.cursor = cursor;
-                self.entries.replace(list.iter().map(raw));
                 Ok(connection)
             }
             Err(error) => {
@@ -165,8 +167,15 @@ impl Watcher {
 
     /// Waits for the next response and applies it; begins again when the watch has ended.
     async fn follow(&mut self, mut watch: Box<Watch>) -> Vec<Item> {
+        // Only while etcd is watched, so that an outage removes nobody.
+        let expire_at = self.entries.expire_at().map(Instant::from_std);
         let message = tokio::select! {
             message = watch.stream.message() => message,
+            () = sleep_until(expire_at.unwrap_or(watch.relist_at)), if expire_at.is_some() => {
+                self.entries.expire(Instant::now().into_std());
+                self.phase = Phase::Watch(watch);
+                return self.changes();
+            }
             () = sleep_until(watch.relist_at) => {
                 debug!(service = %self.service, "listing again, as it is time");
                 return Vec::new();
