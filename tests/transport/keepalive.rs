@@ -15,6 +15,7 @@ use evenkeel_transport::{
 use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
 use tokio::io::DuplexStream;
 use tokio::join;
+use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::Instant;
 use tonic::Code;
 
@@ -37,13 +38,21 @@ fn http2(time: Duration, timeout: Duration) -> Http2Config {
 async fn pair(http2: Http2Config) -> (Connected<Http2Connection>, Wire<DuplexStream>) {
     let (memory, mut sockets) = Memory::new(1 << 16);
     let connector = Connector::new().with_http2(http2).with_io(memory);
+    pair_of(&connector, &mut sockets).await
+}
+
+/// The next connection of this connector.
+async fn pair_of(
+    connector: &Connector,
+    sockets: &mut UnboundedReceiver<DuplexStream>,
+) -> (Connected<Http2Connection>, Wire<DuplexStream>) {
     let begin = async {
         let mut wire = Wire::begin(sockets.recv().await.unwrap(), &[]).await;
         // Acknowledged: after this, the peer has nothing more to say by itself.
         wire.next(SETTINGS).await;
         wire
     };
-    join!(connect_with(&connector, Memory::address()), begin)
+    join!(connect_with(connector, Memory::address()), begin)
 }
 
 #[tokio::test(start_paused = true)]
@@ -172,6 +181,45 @@ async fn a_keepalive_timeout_without_end_gives_nobody_up() {
     drop(connected.connection);
     let pings = wire.rest().await;
     assert_eq!(pings.iter().filter(|frame| frame.kind == PING).count(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_too_many_pings_later_connections_wait_twice_as_long() {
+    const CALM: u32 = 11;
+    let (memory, mut sockets) = Memory::new(1 << 16);
+    let config = http2(TIME, TIMEOUT);
+    let connector = Connector::new().with_http2(config.clone()).with_io(memory);
+    let clone = connector.clone().with_tcp_keepalive(TIME);
+    for (code, debug, times) in [
+        (0, "too_many_pings", 1),
+        (CALM, "too_many_calls", 1),
+        (CALM, "too_many_pings", 2),
+        (CALM, "too_many_pings", 4),
+    ] {
+        // Two connections of the same time: what both are told counts once.
+        let (one, mut one_wire) = pair_of(&connector, &mut sockets).await;
+        let (other, mut other_wire) = pair_of(&clone, &mut sockets).await;
+        for wire in [&mut one_wire, &mut other_wire] {
+            wire.go_away(0, code, debug).await;
+        }
+        closed(one.closed).await;
+        closed(other.closed).await;
+
+        let (connected, _silent) = pair_of(&clone, &mut sockets).await;
+        let begun = Instant::now();
+        let status = connected.connection.send(post("hello")).await;
+        assert_eq!(status.unwrap_err().code(), Code::Unavailable);
+        assert_eq!(
+            begun.elapsed().as_secs(),
+            (times * TIME + TIMEOUT).as_secs()
+        );
+    }
+    // Told anew, it begins anew.
+    let anew = connector.with_http2(config);
+    let (connected, _silent) = pair_of(&anew, &mut sockets).await;
+    let begun = Instant::now();
+    connected.connection.send(post("hello")).await.unwrap_err();
+    assert_eq!(begun.elapsed().as_secs(), (TIME + TIMEOUT).as_secs());
 }
 
 /// A server in a process of its own.

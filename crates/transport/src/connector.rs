@@ -25,7 +25,7 @@ pub use race::race;
 #[cfg(feature = "tls")]
 pub use tls::{Tls, TlsError};
 
-use crate::http2::{HandshakeError, Head, USER_AGENT_TEXT, handshake};
+use crate::http2::{HandshakeError, Head, Pace, USER_AGENT_TEXT, handshake};
 use crate::{Connect, ConnectError, ConnectStep, Connected, Http2Config, Http2Connection};
 
 /// A socket, whatever is below it.
@@ -58,6 +58,8 @@ pub struct Connector {
 #[derive(Clone, Debug)]
 struct Settings {
     http2: Http2Config,
+    /// Shared by all clones, whatever else was changed in them.
+    pace: Arc<Pace>,
     authority: Option<Authority>,
     user_agent: HeaderValue,
     tcp_keepalive: Option<Duration>,
@@ -78,6 +80,7 @@ impl Connector {
     pub fn new() -> Self {
         let settings = Settings {
             http2: Http2Config::default(),
+            pace: Arc::default(),
             authority: None,
             user_agent: HeaderValue::from_static(USER_AGENT_TEXT),
             tcp_keepalive: None,
@@ -98,7 +101,11 @@ impl Connector {
     /// Windows, limits and keepalive of its connections.
     #[must_use]
     pub fn with_http2(self, http2: Http2Config) -> Self {
-        self.with(|settings| settings.http2 = http2)
+        http2.warn_of_fast_keepalive();
+        self.with(|settings| {
+            settings.http2 = http2;
+            settings.pace = Arc::default();
+        })
     }
 
     /// The `:authority` of calls to endpoints that have none of their own. Default: the address,
@@ -222,7 +229,8 @@ impl Attempt {
         };
         let (io, tls) = self.secure(io, &authority).await?;
         let head = Head::new(tls, &authority, self.settings.user_agent.clone());
-        let connected = handshake(io, &self.settings.http2, head, self.address.clone()).await;
+        let Settings { http2, pace, .. } = &*self.settings;
+        let connected = handshake(io, http2, pace.clone(), head, self.address.clone()).await;
         connected.map_err(|error| match error {
             HandshakeError::Http2(error) => self.failed(ConnectStep::Http2).with_source(error),
             HandshakeError::NoSettings => self.failed(ConnectStep::NoSettings),

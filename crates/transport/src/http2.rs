@@ -37,6 +37,7 @@ mod handshake;
 mod head;
 mod keepalive;
 mod link;
+mod pace;
 mod pump;
 mod status;
 mod wire;
@@ -49,3 +50,4 @@ pub use status::StreamReset;
 
 pub(crate) use handshake::{HandshakeError, handshake};
 pub(crate) use head::{Head, USER_AGENT_TEXT};
+pub(crate) use pace::Pace;

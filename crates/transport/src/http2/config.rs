@@ -34,7 +34,10 @@ pub struct Http2Config {
     /// gRPC's `keepalive_time`. Default `None`: never, as is more than 30 years; at least 10 ms.
     ///
     /// Servers close connections that ask too often (GOAWAY ENHANCE_YOUR_CALM "too_many_pings");
-    /// gRPC servers accept one per 5 minutes unless they are told otherwise.
+    /// gRPC servers accept one per 5 minutes unless they are told otherwise. After such a GOAWAY,
+    /// the later connections of the same connector wait twice as long, and a warning says so
+    /// (gRFC A8). Unlike the other gRPC libraries, this one does not raise a time under 10 s to
+    /// 10 s; it only warns, once for each [`Connector::with_http2`](crate::Connector::with_http2).
     pub keepalive_time: Option<Duration>,
     /// How long the sign of life may take before the connection is given up and its calls fail
     /// UNAVAILABLE. gRPC's `keepalive_timeout`. Default 20 s; from 10 ms to 30 years.
@@ -63,7 +66,10 @@ impl Http2Config {
     const MAX_WINDOW: u32 = (1 << 31) - 1;
     const MIN_KEEPALIVE: Duration = Duration::from_millis(10);
     /// An instant plus this exists on every platform.
-    const MAX_KEEPALIVE: Duration = Duration::from_secs(30 * 365 * 86_400);
+    pub(super) const MAX_KEEPALIVE: Duration = Duration::from_secs(30 * 365 * 86_400);
+
+    /// gRFC A8.
+    const LEAST_OF_GRPC: Duration = Duration::from_secs(10);
 
     /// What `max_concurrent_send_streams` says until the server's SETTINGS have arrived: no
     /// setting makes it this value, which is neither a `u32` nor the "no limit" of `h2`.
@@ -88,6 +94,18 @@ impl Http2Config {
             // that were given up while their answers were on the way.
             .max_local_error_reset_streams(None);
         builder
+    }
+
+    /// Says that keepalive is set to more than gRPC allows.
+    pub(crate) fn warn_of_fast_keepalive(&self) {
+        if let Some(time) = self.keepalive_time
+            && time < Self::LEAST_OF_GRPC
+        {
+            tracing::warn!(
+                keepalive_time = ?time,
+                "keepalive_time is under gRPC's minimum of 10 s: servers may close connections for it"
+            );
+        }
     }
 
     /// Time and timeout of keepalive; `None` when it is off.

@@ -46,6 +46,9 @@ impl Driver {
     fn announce(&mut self, reason: &CloseReason) {
         if let Some(closed) = self.closed.take() {
             tracing::debug!(address = %self.address, %reason, "connection takes no new calls");
+            if let Some(keepalive) = &self.keepalive {
+                keepalive.learn(reason, &self.address);
+            }
             // Nobody may be interested.
             let _ = closed.send(reason.clone());
         }

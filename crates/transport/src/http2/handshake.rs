@@ -12,7 +12,7 @@ use super::driver::Driver;
 use super::keepalive::Keepalive;
 use super::link::Link;
 use super::wire::Tapped;
-use super::{Head, Http2Config, Http2Connection};
+use super::{Head, Http2Config, Http2Connection, Pace};
 use crate::Connected;
 use crate::connector::BoxIo;
 
@@ -29,6 +29,7 @@ pub(crate) enum HandshakeError {
 pub(crate) async fn handshake(
     io: BoxIo,
     config: &Http2Config,
+    pace: Arc<Pace>,
     head: Head,
     address: Address,
 ) -> Result<Connected<Http2Connection>, HandshakeError> {
@@ -68,7 +69,7 @@ pub(crate) async fn handshake(
         probe: Some(send),
         handles: Some(handles),
         shared: Arc::downgrade(&shared),
-        keepalive: Keepalive::new(config, ping_pong),
+        keepalive: Keepalive::new(config, pace, ping_pong),
         link,
         closed: Some(closed),
         grace: None,

@@ -1,12 +1,15 @@
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use h2::{Ping, PingPong};
+use evenkeel_core::Address;
+use h2::{Ping, PingPong, Reason};
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use super::Http2Config;
+use super::{Http2Config, Pace};
+use crate::{CloseReason, ErrorCode};
 
 /// Asks a silent peer for a sign of life, and gives it up when none comes.
 ///
@@ -18,6 +21,7 @@ pub(super) struct Keepalive {
     time: Duration,
     timeout: Duration,
     permit_without_calls: bool,
+    pace: Arc<Pace>,
     last_read: Instant,
     pinged: Option<Instant>,
     /// Never later than what it stands for, so that reading costs no timer.
@@ -26,14 +30,20 @@ pub(super) struct Keepalive {
 
 impl Keepalive {
     /// `None` when it is switched off.
-    pub(super) fn new(config: &Http2Config, ping_pong: Option<PingPong>) -> Option<Self> {
+    pub(super) fn new(
+        config: &Http2Config,
+        pace: Arc<Pace>,
+        ping_pong: Option<PingPong>,
+    ) -> Option<Self> {
         let (time, timeout) = config.keepalive()?;
+        let time = pace.time(time).min(Http2Config::MAX_KEEPALIVE);
         let now = Instant::now();
         Some(Self {
             ping_pong: ping_pong?,
             time,
             timeout,
             permit_without_calls: config.keepalive_permit_without_calls,
+            pace,
             last_read: now,
             pinged: None,
             timer: Box::pin(sleep_until(now + time)),
@@ -42,6 +52,17 @@ impl Keepalive {
 
     pub(super) const fn timeout(&self) -> Duration {
         self.timeout
+    }
+
+    /// The peer takes no new calls; if that is because it was asked too often, the next
+    /// connections learn from it.
+    pub(super) fn learn(&self, reason: &CloseReason, address: &Address) {
+        if let CloseReason::GoAway { code, debug } = reason
+            && *code == ErrorCode::of(Some(Reason::ENHANCE_YOUR_CALM))
+            && debug == "too_many_pings"
+        {
+            self.pace.too_many_pings(self.time, address);
+        }
     }
 
     /// Ready when the peer is gone.
