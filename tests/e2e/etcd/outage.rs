@@ -10,7 +10,7 @@ use futures_util::future::join_all;
 use tokio::time::Instant;
 
 use super::process::Process;
-use super::{channel, config, three};
+use super::{channel, config, three, totals};
 use crate::load::Load;
 use crate::{COURSE, Client, all_ready, call, calls, quick};
 
@@ -89,6 +89,43 @@ async fn an_etcd_that_comes_back_without_its_data_is_filled_again() {
         failures.len(),
         failures[0]
     );
+}
+
+#[tokio::test]
+async fn servers_that_an_emptied_etcd_does_not_know_are_called_until_they_are_back() {
+    let Some(mut etcd) = EtcdServer::start().await else {
+        return;
+    };
+    let mut processes = three(&etcd).await;
+    let channel = channel(&etcd);
+    all_ready(&channel, 3).await;
+    let load = Load::start(&channel, 1);
+    etcd.kill().await;
+    for process in &mut processes {
+        process.end();
+    }
+    etcd.wipe();
+    etcd.start_again().await;
+    let newcomer = Process::start(&etcd, 1.0).await;
+    // Seen in the new etcd, beside those that are not there.
+    all_ready(&channel, 4).await;
+    let had = totals(&processes);
+    load.pass(122).await;
+    let has = totals(&processes);
+    assert!(had.iter().zip(&has).all(|(had, has)| has > had), "{has:?}");
+    for process in &mut processes {
+        process.register(&etcd);
+        process.registered().await;
+        assert_eq!(channel.endpoints().len(), 4);
+    }
+    let (done, failures) = load.stop().await;
+    assert!(
+        failures.is_empty(),
+        "{} of {done}: {:?}",
+        failures.len(),
+        failures[0]
+    );
+    drop(newcomer);
 }
 
 #[tokio::test]

@@ -105,7 +105,8 @@ impl Process {
         &self.life.as_ref().expect("it lives").registration
     }
 
-    fn end(&mut self) {
+    /// Ends its registration without a word; the server goes on.
+    pub(crate) fn end(&mut self) {
         if let Some(life) = self.life.take() {
             life.runtime.shutdown_background();
             // Dropped, it would deregister.
