@@ -86,8 +86,9 @@ async fn a_call_that_is_given_up_while_it_waits_lets_the_others_pass() {
 
 #[tokio::test]
 async fn a_setting_at_either_end_of_its_type_still_connects_and_calls() {
+    type Set = fn(&mut Http2Config, bool);
     let server = UserServer::start().await.unwrap();
-    let least_and_most: [(&str, fn(&mut Http2Config, bool)); 8] = [
+    let least_and_most: [(&str, Set); 8] = [
         ("no change", |_, _| ()),
         ("stream_window", |it, most| it.stream_window = size(most)),
         ("connection_window", |it, most| {
