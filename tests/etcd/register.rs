@@ -1,3 +1,6 @@
+mod bounds;
+mod refused;
+
 use std::time::Duration;
 
 use etcd_client::{Client, PutOptions};
@@ -330,6 +333,28 @@ async fn dropping_a_registration_deletes_its_key() {
 }
 
 #[tokio::test]
+async fn a_registration_that_outlives_its_registrar_deregisters_when_waited_for() {
+    let Some(server) = EtcdServer::start().await else {
+        return;
+    };
+    let mut client = server.client().await;
+    let first = registrar(&server);
+    let waited_for = first.register("user", endpoint(A, 1.0)).unwrap();
+    drop(first);
+    registered(&waited_for).await;
+    waited_for.deregister().await.unwrap();
+    assert!(read(&mut client, KEY).await.is_none());
+
+    let second = registrar(&server);
+    let dropped = second.register("user", endpoint(A, 1.0)).unwrap();
+    drop(second);
+    registered(&dropped).await;
+    drop(dropped);
+    // With its lease: nobody is left to delete it.
+    until_key(&mut client, KEY, false).await;
+}
+
+#[tokio::test]
 async fn shutdown_takes_everything_out_at_once() {
     let Some(server) = EtcdServer::start().await else {
         return;
@@ -417,50 +442,4 @@ async fn dropping_registrar_and_registrations_ends_the_background_task() {
     drop((registrar, registration));
     let ended = evenkeel_testkit::eventually("all tasks end", || tasks.num_alive_tasks() <= before);
     ended.await;
-}
-
-#[tokio::test]
-async fn times_without_end_are_taken_and_the_longest_lease_is_refused_by_name() {
-    const MAX: Duration = Duration::MAX;
-    let Some(server) = EtcdServer::start().await else {
-        return;
-    };
-    let mut client = server.client().await;
-    let connection: [fn(&mut EtcdConfig); 8] = [
-        |it| it.connect_timeout = MAX,
-        |it| it.request_timeout = MAX,
-        |it| it.keep_alive_interval = MAX,
-        |it| it.keep_alive_timeout = MAX,
-        |it| it.report_after = MAX,
-        |it| it.relist_every = MAX,
-        |it| it.max_backoff = MAX,
-        |_| {},
-    ];
-    for endless in connection {
-        let mut config = config(&server);
-        endless(&mut config);
-        let etcd = Etcd::new(config).unwrap();
-        let endless = RegistrarConfig {
-            max_backoff: MAX,
-            shutdown_timeout: MAX,
-            ..RegistrarConfig::default()
-        };
-        let registrar = EtcdRegistrar::new(etcd.clone(), endless).unwrap();
-        let mut seen = Seen::of(etcd, "user");
-        let registration = registrar.register("user", endpoint(A, 1.0)).unwrap();
-        seen.until_list(&["10.0.0.1:80*1"]).await;
-        registration.update(Metadata::default()).unwrap();
-        seen.until_list(&["10.0.0.1:80"]).await;
-        let gone = within("it is gone", registration.deregister());
-        seen.meanwhile(gone).await.unwrap();
-        let shut = within("shutdown ends", registrar.shutdown());
-        seen.meanwhile(shut).await.unwrap();
-        assert!(read(&mut client, KEY).await.is_none());
-    }
-    let for_ever = RegistrarConfig {
-        ttl: MAX,
-        ..RegistrarConfig::default()
-    };
-    let refused = EtcdRegistrar::new(etcd(&server), for_ever).unwrap_err();
-    assert!(refused.to_string().contains("ttl"), "{refused}");
 }

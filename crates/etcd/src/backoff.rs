@@ -25,6 +25,11 @@ impl Backoff {
         delay.mul_f64(1.0 - random.clamp(0.0, 1.0) / 2.0)
     }
 
+    /// One with the same limits that begins now.
+    pub(crate) fn fresh(&self) -> Self {
+        Self::new(self.initial, self.max)
+    }
+
     pub(crate) fn reset(&mut self) {
         self.next = self.initial;
     }

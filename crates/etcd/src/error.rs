@@ -94,6 +94,20 @@ impl EtcdError {
         }
     }
 
+    /// Whether etcd has refused just this key or value, and may well take others.
+    pub(crate) fn is_about_the_key(&self) -> bool {
+        let Self::Request { code, reason, .. } = self else {
+            return false;
+        };
+        match code {
+            // No permission; out of etcd's space; a message longer than may be received or sent.
+            Code::PermissionDenied | Code::ResourceExhausted | Code::OutOfRange => true,
+            // A request that is too large; but etcd also complains of outdated tokens like this.
+            Code::InvalidArgument => !reason.contains("auth") && !reason.contains("user name"),
+            _ => false,
+        }
+    }
+
     /// Whether etcd does not know (any more) what was named: a lease that is gone.
     pub(crate) fn is_not_found(&self) -> bool {
         matches!(self, Self::LeaseLost)
@@ -110,5 +124,61 @@ fn status_text(status: &tonic::Status) -> String {
         (message, Some(sources)) if !sources.contains(message) => format!("{message}: {sources}"),
         (_, Some(sources)) => sources,
         (message, None) => message.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_wrong_with_one_key_is_told_from_what_is_wrong_with_all() {
+        let cases = [
+            (
+                Code::PermissionDenied,
+                "etcdserver: permission denied",
+                true,
+            ),
+            (
+                Code::InvalidArgument,
+                "etcdserver: request is too large",
+                true,
+            ),
+            (
+                Code::ResourceExhausted,
+                "etcdserver: mvcc: database space exceeded",
+                true,
+            ),
+            (
+                Code::InvalidArgument,
+                "etcdserver: revision of auth store is old",
+                false,
+            ),
+            (
+                Code::InvalidArgument,
+                "etcdserver: user name is empty",
+                false,
+            ),
+            (
+                Code::Unauthenticated,
+                "etcdserver: invalid auth token",
+                false,
+            ),
+            (
+                Code::NotFound,
+                "etcdserver: requested lease not found",
+                false,
+            ),
+            (Code::Unavailable, "connection refused", false),
+        ];
+        for (code, reason, expected) in cases {
+            let error = EtcdError::Request {
+                action: "register",
+                code,
+                reason: reason.into(),
+            };
+            assert_eq!(error.is_about_the_key(), expected, "{error}");
+        }
+        assert!(!EtcdError::LeaseLost.is_about_the_key());
     }
 }

@@ -1,10 +1,15 @@
 //! What is to be in etcd, and what is there as far as we know. Pure: no clock, no connection.
 
+mod refused;
+
 use std::collections::HashMap;
 use std::time::Instant;
 
 use evenkeel_discover::RegistrationState;
 use tokio::sync::watch;
+
+use crate::backoff::Backoff;
+use refused::Refused;
 
 /// All keys of one registrar.
 #[derive(Debug, Default)]
@@ -29,6 +34,8 @@ struct Entry {
     sent: bool,
     /// To be deleted.
     leaving: bool,
+    /// etcd does not want it as it is.
+    refused: Option<Refused>,
     state: watch::Sender<RegistrationState>,
 }
 
@@ -36,6 +43,13 @@ struct Entry {
 struct Written {
     number: u64,
     revision: i64,
+}
+
+impl Entry {
+    fn has_work(&self) -> bool {
+        let written = self.written.map(|written| written.number);
+        self.leaving || written != Some(self.wanted)
+    }
 }
 
 /// The next thing to do in etcd.
@@ -71,6 +85,7 @@ impl Ledger {
             written: None,
             sent: false,
             leaving: false,
+            refused: None,
             state,
         };
         if let Some(old) = self.entries.insert(key.to_owned(), entry) {
@@ -89,6 +104,7 @@ impl Ledger {
             Some(entry) if entry.id == id && !entry.leaving => {
                 entry.value = value;
                 entry.wanted = number;
+                entry.refused = None;
                 entry.state.send_replace(RegistrationState::Registering);
                 true
             }
@@ -101,6 +117,7 @@ impl Ledger {
         match self.entries.get_mut(key) {
             Some(entry) if entry.id == id && !entry.leaving => {
                 entry.leaving = true;
+                entry.refused = None;
                 let sent = entry.sent;
                 if !sent {
                     self.left(key, id);
@@ -111,11 +128,11 @@ impl Ledger {
         }
     }
 
-    /// What etcd does not have yet, or still has.
-    pub(super) fn next_work(&mut self) -> Option<Work> {
+    /// What etcd does not have yet, or still has; not what it has refused until it is time.
+    pub(super) fn next_work(&mut self, now: Instant) -> Option<Work> {
         let (key, entry) = self.entries.iter_mut().find(|(_, entry)| {
-            let written = entry.written.map(|written| written.number);
-            entry.leaving || written != Some(entry.wanted)
+            let refused = entry.refused.as_ref();
+            entry.has_work() && refused.is_none_or(|refused| refused.until <= now)
         })?;
         let key = key.clone();
         if entry.leaving {
@@ -130,11 +147,49 @@ impl Ledger {
         })
     }
 
+    /// When it is time to try again what etcd has refused, if there is such a thing.
+    pub(super) fn retry_at(&self) -> Option<Instant> {
+        let waiting = self.entries.values().filter(|entry| entry.has_work());
+        waiting
+            .filter_map(|entry| Some(entry.refused.as_ref()?.until))
+            .min()
+    }
+
+    /// etcd has refused this work and no other; true the first time. `backoff` is for a first time
+    /// and `random` as in [`Backoff::next`].
+    pub(super) fn refused(
+        &mut self,
+        work: &Work,
+        now: Instant,
+        backoff: &Backoff,
+        random: f64,
+        why: &str,
+    ) -> bool {
+        let (Work::Put { key, .. } | Work::Delete { key, .. }) = work;
+        let present = |entry: &&mut Entry| match work {
+            Work::Put { number, .. } => entry.wanted == *number && !entry.leaving,
+            Work::Delete { id, .. } => entry.id == *id,
+        };
+        // Otherwise replaced or updated meanwhile: that is another story.
+        let Some(entry) = self.entries.get_mut(key).filter(present) else {
+            return false;
+        };
+        let first = entry.refused.is_none();
+        let refused = entry
+            .refused
+            .get_or_insert_with(|| Refused::new(now, backoff));
+        refused.again(now, random);
+        let state = RegistrationState::retrying(refused.since, why);
+        entry.state.send_replace(state);
+        first
+    }
+
     /// etcd has confirmed a write; true when the entry now is as it is wanted.
     pub(super) fn put(&mut self, key: &str, number: u64, revision: i64) -> bool {
         match self.entries.get_mut(key) {
             Some(entry) if entry.wanted == number => {
                 entry.written = Some(Written { number, revision });
+                entry.refused = None;
                 if !entry.leaving {
                     entry.state.send_replace(RegistrationState::Registered);
                 }

@@ -67,7 +67,12 @@ impl Worker {
         self.well();
         let mut renew_at = lease.renew_at();
         loop {
+            let retry_at = self.shared.ledger.lock().retry_at();
+            let retry_at = retry_at.map(Instant::from_std);
             tokio::select! {
+                () = sleep_until(retry_at.unwrap_or(renew_at)), if retry_at.is_some() => {
+                    self.write(client, lease.id()).await?;
+                }
                 () = self.shared.changed.notified() => self.write(client, lease.id()).await?,
                 error = lease.broken() => return Err(error),
                 () = sleep_until(renew_at) => {
@@ -95,31 +100,53 @@ impl Worker {
         Ok(lease)
     }
 
-    /// Puts what etcd does not have and deletes what it should not have any more.
+    /// Puts what etcd does not have and deletes what it should not have any more. What etcd refuses
+    /// is left for later: it is no reason to hold up the others.
     async fn write(&self, client: &mut Client, lease: i64) -> Result<(), EtcdError> {
         loop {
-            let work = self.shared.ledger.lock().next_work();
-            match work {
-                None => return Ok(()),
-                Some(Work::Put { key, value, number }) => {
-                    let options = PutOptions::new().with_lease(lease);
-                    let put = client.put(key.as_str(), value, Some(options));
-                    let put = self.etcd.answer("register", put).await?;
-                    let revision = put.header().map_or(0, |header| header.revision());
-                    if self.shared.ledger.lock().put(&key, number, revision) {
-                        info!(%key, "registered");
-                    }
-                }
-                Some(Work::Delete { key, id }) => {
-                    // Only while it is ours: a successor may have it by now.
-                    let ours = Compare::lease(key.as_str(), CompareOp::Equal, lease);
-                    let delete = TxnOp::delete(key.as_str(), None);
-                    let txn = client.txn(Txn::new().when([ours]).and_then([delete]));
-                    self.etcd.answer("deregister", txn).await?;
-                    self.shared.ledger.lock().left(&key, id);
-                    info!(%key, "deregistered");
+            let now = Instant::now().into_std();
+            let Some(work) = self.shared.ledger.lock().next_work(now) else {
+                return Ok(());
+            };
+            match self.perform(client, lease, &work).await {
+                Err(error) if error.is_about_the_key() => self.refused(&work, &error),
+                done => done?,
+            }
+        }
+    }
+
+    async fn perform(&self, client: &mut Client, lease: i64, work: &Work) -> Result<(), EtcdError> {
+        match work {
+            Work::Put { key, value, number } => {
+                let options = PutOptions::new().with_lease(lease);
+                let put = client.put(key.as_str(), value.as_slice(), Some(options));
+                let put = self.etcd.answer("register", put).await?;
+                let revision = put.header().map_or(0, |header| header.revision());
+                if self.shared.ledger.lock().put(key, *number, revision) {
+                    info!(%key, "registered");
                 }
             }
+            Work::Delete { key, id } => {
+                // Only while it is ours: a successor may have it by now.
+                let ours = Compare::lease(key.as_str(), CompareOp::Equal, lease);
+                let delete = TxnOp::delete(key.as_str(), None);
+                let txn = client.txn(Txn::new().when([ours]).and_then([delete]));
+                self.etcd.answer("deregister", txn).await?;
+                self.shared.ledger.lock().left(key, *id);
+                info!(%key, "deregistered");
+            }
+        }
+        Ok(())
+    }
+
+    fn refused(&self, work: &Work, error: &EtcdError) {
+        let (Work::Put { key, .. } | Work::Delete { key, .. }) = work;
+        let etcd = self.etcd.name();
+        let (now, random) = (Instant::now().into_std(), fastrand::f64());
+        let why = format!("{etcd}: {error}");
+        let mut ledger = self.shared.ledger.lock();
+        if ledger.refused(work, now, &self.backoff, random, &why) {
+            warn!(%key, %etcd, "etcd refuses it, trying again for ever: {error}");
         }
     }
 

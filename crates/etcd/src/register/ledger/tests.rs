@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use super::*;
 
 /// A ledger with one key that etcd has, as the worker would have brought it there.
@@ -11,7 +13,7 @@ fn registered() -> (Ledger, u64, watch::Receiver<RegistrationState>) {
 
 /// Does the next write; etcd answers with `revision`.
 fn write(ledger: &mut Ledger, revision: i64) -> bool {
-    match ledger.next_work() {
+    match ledger.next_work(now()) {
         Some(Work::Put { key, number, .. }) => ledger.put(&key, number, revision),
         other => panic!("{other:?}"),
     }
@@ -34,11 +36,17 @@ fn now() -> Instant {
 #[test]
 fn an_entry_is_written_once_and_once_more_for_each_value() {
     let (mut ledger, id, state) = registered();
-    assert_eq!((ledger.next_work(), text(&state)), (None, "registered"));
+    assert_eq!(
+        (ledger.next_work(now()), text(&state)),
+        (None, "registered")
+    );
     assert!(ledger.update("k", id, b"v2".to_vec()));
     assert_eq!(text(&state), "registering");
     assert!(write(&mut ledger, 11));
-    assert_eq!((ledger.next_work(), text(&state)), (None, "registered"));
+    assert_eq!(
+        (ledger.next_work(now()), text(&state)),
+        (None, "registered")
+    );
     assert_eq!(ledger.written(), [("k".to_owned(), 11)]);
 }
 
@@ -46,13 +54,13 @@ fn an_entry_is_written_once_and_once_more_for_each_value() {
 fn an_update_during_a_write_is_written_after_it() {
     let (mut ledger, id, state) = registered();
     ledger.update("k", id, b"v2".to_vec());
-    let Some(Work::Put { number, .. }) = ledger.next_work() else {
+    let Some(Work::Put { number, .. }) = ledger.next_work(now()) else {
         panic!()
     };
     ledger.update("k", id, b"v3".to_vec());
     assert!(!ledger.put("k", number, 11));
     assert_eq!(text(&state), "registering");
-    let Some(Work::Put { value, .. }) = ledger.next_work() else {
+    let Some(Work::Put { value, .. }) = ledger.next_work(now()) else {
         panic!()
     };
     assert_eq!(value, b"v3");
@@ -70,14 +78,14 @@ fn an_entry_that_etcd_never_saw_leaves_at_once() {
 fn an_entry_that_leaves_during_its_write_is_deleted_after_it() {
     let mut ledger = Ledger::default();
     let (id, state) = ledger.enter("k", b"v".to_vec()).unwrap();
-    let Some(Work::Put { number, .. }) = ledger.next_work() else {
+    let Some(Work::Put { number, .. }) = ledger.next_work(now()) else {
         panic!()
     };
     assert!(ledger.leave("k", id));
     ledger.put("k", number, 10);
     assert_eq!(text(&state), "registering", "never registered");
     assert_eq!(
-        ledger.next_work(),
+        ledger.next_work(now()),
         Some(Work::Delete {
             key: "k".into(),
             id
@@ -106,7 +114,7 @@ fn a_successor_that_leaves_at_once_takes_the_key_with_it() {
     let (id, _state) = ledger.enter("k", b"v2".to_vec()).unwrap();
     assert!(ledger.leave("k", id), "etcd has the predecessor's value");
     assert_eq!(
-        ledger.next_work(),
+        ledger.next_work(now()),
         Some(Work::Delete {
             key: "k".into(),
             id
@@ -126,7 +134,10 @@ fn a_lost_lease_means_that_everything_is_written_again() {
     ledger.failing(now(), "the lease was lost");
     assert_eq!(text(&state), "retrying");
     assert!(write(&mut ledger, 12));
-    assert_eq!((ledger.next_work(), text(&state)), (None, "registered"));
+    assert_eq!(
+        (ledger.next_work(now()), text(&state)),
+        (None, "registered")
+    );
 }
 
 #[test]
@@ -135,7 +146,10 @@ fn an_outage_that_cost_nothing_ends_without_a_write() {
     ledger.failing(now(), "unreachable");
     assert_eq!(text(&state), "retrying");
     ledger.well();
-    assert_eq!((ledger.next_work(), text(&state)), (None, "registered"));
+    assert_eq!(
+        (ledger.next_work(now()), text(&state)),
+        (None, "registered")
+    );
 }
 
 #[test]
@@ -156,4 +170,47 @@ fn a_closed_ledger_takes_no_entries_and_gives_its_lease_away() {
     assert!(ledger.enter("k2", Vec::new()).is_none());
     ledger.end();
     assert_eq!(text(&state), "deregistered");
+}
+
+#[test]
+fn what_etcd_refuses_waits_and_holds_up_nothing_else() {
+    let second = Duration::from_secs(1);
+    let backoff = Backoff::new(second, 4 * second);
+    let start = now();
+    let mut ledger = Ledger::default();
+    let (id, bad) = ledger.enter("bad", b"v".to_vec()).unwrap();
+    let work = ledger.next_work(start).unwrap();
+    let refuse =
+        |ledger: &mut Ledger, work: &Work, at| ledger.refused(work, at, &backoff, 0.0, "no");
+    assert!(refuse(&mut ledger, &work, start));
+    assert_eq!(text(&bad), "retrying");
+    assert_eq!(ledger.retry_at(), Some(start + second));
+
+    let (_, good) = ledger.enter("good", b"v".to_vec()).unwrap();
+    match ledger.next_work(start).unwrap() {
+        Work::Put { key, number, .. } if key == "good" => ledger.put(&key, number, 2),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!((text(&good), ledger.next_work(start)), ("registered", None));
+    ledger.well();
+    assert_eq!(text(&bad), "retrying");
+
+    let again = start + second;
+    assert_eq!(ledger.next_work(again), Some(work));
+    let work = ledger.next_work(again).unwrap();
+    assert!(!refuse(&mut ledger, &work, again), "not the first time");
+    assert_eq!(ledger.retry_at(), Some(again + 2 * second));
+
+    // Another value is another matter, and so is leaving.
+    ledger.update("bad", id, b"w".to_vec());
+    assert_eq!(ledger.retry_at(), None);
+    assert!(!refuse(&mut ledger, &work, again), "an old story");
+    let work = ledger.next_work(again).unwrap();
+    assert!(refuse(&mut ledger, &work, again));
+    assert!(ledger.leave("bad", id));
+    let work = ledger.next_work(again).unwrap();
+    assert!(matches!(work, Work::Delete { .. }));
+    assert!(refuse(&mut ledger, &work, again));
+    assert_eq!(ledger.next_work(again), None);
+    assert_eq!(ledger.next_work(again + second), Some(work));
 }
