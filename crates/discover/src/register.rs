@@ -36,6 +36,10 @@ pub trait Registrar: Send + Sync + fmt::Debug {
 }
 
 /// An entry in a registry; dropping it takes the entry out again without waiting for it.
+///
+/// Taking it out may be the registrar's work in the background: keep the registrar until then, or
+/// wait with [`Self::deregister`]. When nobody is left to do that work, the entry goes on its own,
+/// as that of a process that was killed.
 #[must_use = "dropping it takes the server out of the registry"]
 pub struct Registration {
     control: Box<dyn Control>,

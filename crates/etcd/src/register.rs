@@ -36,8 +36,9 @@ use worker::Worker;
 /// # Clone, drop
 ///
 /// Clones share the lease and the background task, which ends when the last clone and the last
-/// [`Registration`] are dropped; keys that are still there then expire with the lease.
-/// [`Self::shutdown`] takes them out at once.
+/// [`Registration`] are dropped. Keys that are still there then, the last registration's among
+/// them if no clone outlives it, expire with the lease; [`Self::shutdown`] and
+/// [`Registration::deregister`] take them out at once.
 ///
 /// ```no_run
 /// use evenkeel_core::Endpoint;
