@@ -126,6 +126,16 @@ impl<S> Balance<S> {
         }
     }
 
+    /// Ends every running backoff now: endpoints that wait to be dialled are dialled at once.
+    pub fn reset_backoff(&self)
+    where
+        S: Connectivity,
+    {
+        for slot in self.shared().directory.load().iter() {
+            slot.service.reset_backoff();
+        }
+    }
+
     /// Waits until the state is another one than `from` and returns it.
     ///
     /// A state that was left again at once may be missed. Cancel safe.

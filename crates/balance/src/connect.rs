@@ -90,7 +90,7 @@ where
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let mut this = self.project();
-        loop {
+        for _ in 0..BURST {
             let change = match ready!(this.discover.as_mut().poll_discover(cx)) {
                 None => return Poll::Ready(None),
                 Some(Err(error)) => {
@@ -126,8 +126,13 @@ where
                 }
             }
         }
+        cx.waker().wake_by_ref();
+        Poll::Pending
     }
 }
+
+/// Changes taken in before others get their turn, however many there are.
+const BURST: usize = 256;
 
 impl<D: Discover, C: Connect> fmt::Debug for ConnectDiscover<D, C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -3,13 +3,15 @@
 use std::error::Error;
 use std::future::poll_fn;
 use std::hash::Hash;
+use std::ops::ControlFlow;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use evenkeel_core::error::{DiscoveryRecovered, chain};
 use evenkeel_core::{BoxError, Connectivity, Discovery, Policy, Update, View};
+use tokio::time::{Sleep, sleep};
 use tower::discover::{Change, Discover};
 use tracing::{debug, warn};
 
@@ -31,10 +33,14 @@ where
         policy,
         shared: CloseOnDrop(shared),
         wake_at: None,
+        errors: 0,
+        pause: None,
     };
     loop {
         poll_fn(|cx| driver.poll_changes(cx)).await;
         driver.decide();
+        // Others get their turn, however much there is to take in.
+        tokio::task::yield_now().await;
     }
 }
 
@@ -45,8 +51,19 @@ struct Driver<D: Discover> {
     discovery: Discovered,
     policy: Box<dyn Policy>,
     shared: CloseOnDrop<D::Service>,
-    wake_at: Option<Pin<Box<tokio::time::Sleep>>>,
+    wake_at: Option<Pin<Box<Sleep>>>,
+    /// Errors of discovery in a row.
+    errors: u32,
+    /// Discovery is left alone until then, because it does nothing but fail.
+    pause: Option<Pin<Box<Sleep>>>,
 }
+
+/// Items of discovery taken in before others get their turn, however many there are.
+const BURST: usize = 256;
+
+/// How long discovery is left alone after its second error in a row; doubled with each further.
+const FIRST_PAUSE: Duration = Duration::from_millis(10);
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
 /// What discovery said last.
 enum Discovered {
@@ -94,29 +111,36 @@ where
     }
 
     fn drain_discovery(&mut self, cx: &mut Context<'_>) -> bool {
+        if let Some(pause) = &mut self.pause {
+            if pause.as_mut().poll(cx).is_pending() {
+                return false;
+            }
+            self.pause = None;
+        }
         let mut changed = false;
-        while let Some(discover) = &mut self.discover {
-            match Pin::new(discover).poll_discover(cx) {
-                Poll::Pending => return changed,
-                Poll::Ready(Some(Ok(Change::Insert(key, service)))) => {
-                    self.endpoints.insert(key, service, cx);
-                    self.set_discovered(Discovered::Endpoints);
-                }
-                Poll::Ready(Some(Ok(Change::Remove(key)))) => {
-                    self.endpoints.remove(&key);
-                    self.set_discovered(Discovered::Endpoints);
-                }
-                Poll::Ready(Some(Err(error))) => {
-                    let error = error.into();
-                    if error.is::<DiscoveryRecovered>() {
-                        self.set_discovered(Discovered::Endpoints);
-                        changed = true;
-                        continue;
+        for _ in 0..BURST {
+            let Some(discover) = &mut self.discover else {
+                return changed;
+            };
+            let Poll::Ready(item) = Pin::new(discover).poll_discover(cx) else {
+                return changed;
+            };
+            changed = true;
+            match item {
+                Some(Ok(change)) => {
+                    self.errors = 0;
+                    match change {
+                        Change::Insert(key, service) => self.endpoints.insert(key, service, cx),
+                        Change::Remove(key) => self.endpoints.remove(&key),
                     }
-                    warn!(error = %chain(&*error), "discovery failed; known endpoints stay");
-                    self.set_discovered(Discovered::Failed(error));
+                    self.set_discovered(Discovered::Endpoints);
                 }
-                Poll::Ready(None) => {
+                Some(Err(error)) => {
+                    if self.discovery_failed(error.into(), cx).is_break() {
+                        return changed;
+                    }
+                }
+                None => {
                     debug!("discovery has ended; known endpoints stay");
                     self.discover = None;
                     if matches!(self.discovery, Discovered::Nothing) {
@@ -125,9 +149,35 @@ where
                     }
                 }
             }
-            changed = true;
         }
+        cx.waker().wake_by_ref();
         changed
+    }
+
+    /// Notes an error of discovery; a break when it fails over and over.
+    fn discovery_failed(&mut self, error: BoxError, cx: &mut Context<'_>) -> ControlFlow<()> {
+        if error.is::<DiscoveryRecovered>() {
+            self.errors = 0;
+            self.set_discovered(Discovered::Endpoints);
+            return ControlFlow::Continue(());
+        }
+        match self.errors {
+            0 => warn!(error = %chain(&*error), "discovery failed; known endpoints stay"),
+            _ => debug!(error = %chain(&*error), "discovery still fails"),
+        }
+        self.set_discovered(Discovered::Failed(error));
+        self.errors = self.errors.saturating_add(1);
+        let Some(doublings) = self.errors.checked_sub(2) else {
+            return ControlFlow::Continue(());
+        };
+        let pause = FIRST_PAUSE
+            .saturating_mul(1 << doublings.min(10))
+            .min(LONGEST_PAUSE);
+        let mut pause = Box::pin(sleep(pause));
+        if pause.as_mut().poll(cx).is_pending() {
+            self.pause = Some(pause);
+        }
+        ControlFlow::Break(())
     }
 
     fn set_discovered(&mut self, discovered: Discovered) {

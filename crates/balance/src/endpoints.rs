@@ -114,7 +114,15 @@ where
             match ready!(Pin::new(&mut self.watches).poll_next(cx)) {
                 None => return Poll::Pending,
                 Some(Err(Aborted)) => {}
-                Some(Ok((_, _, None))) => {}
+                Some(Ok((id, _, None))) => {
+                    let Some(key) = self.keys.get(&id) else {
+                        continue;
+                    };
+                    let mut report = self.known[key].slot.report.lock().clone();
+                    report.state = ConnectivityState::Shutdown;
+                    self.take_report(id, report);
+                    return Poll::Ready(());
+                }
                 Some(Ok((id, service, Some(report)))) => {
                     let Some(key) = self.keys.get(&id) else {
                         continue;

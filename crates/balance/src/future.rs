@@ -171,19 +171,23 @@ where
                 } => {
                     let ready = ready!(service.poll_ready(cx));
                     let request = request.take().expect("kept until the endpoint is ready");
-                    if ready.is_ok() {
-                        let response = service.call(request);
-                        let (guard, version) =
-                            (guard.take().map_or_else(Guard::empty, Guard::new), *version);
-                        this.stage.set(Stage::Sent {
-                            response,
-                            guard,
-                            version,
-                        });
-                        continue;
+                    match ready {
+                        Ok(()) => {
+                            let response = service.call(request);
+                            let version = *version;
+                            let guard = guard.take().map_or_else(Guard::empty, Guard::new);
+                            this.stage.set(Stage::Sent {
+                                response,
+                                guard,
+                                version,
+                            });
+                            continue;
+                        }
+                        Err(error) => {
+                            this.skipped.add_broken(guard, *version, error.into());
+                            request
+                        }
                     }
-                    this.skipped.add(guard, *version);
-                    request
                 }
                 StageProjection::Queued { wait, request } => {
                     let waited = ready!(wait.as_mut().poll(cx));

@@ -18,7 +18,6 @@ use tonic::{Code, Status};
 use tower_service::Service;
 
 use self::state::{Reports, State};
-use crate::published::Cached;
 
 /// How subchannels connect.
 #[derive(Clone, Debug)]
@@ -52,7 +51,6 @@ impl Default for SubchannelConfig {
 /// responses have ended, the connection.
 pub struct Subchannel<C: Connect> {
     owner: Arc<Owner<C>>,
-    connection: Cached<Option<C::Connection>>,
     reports: Option<Reports>,
 }
 
@@ -69,13 +67,11 @@ impl<C: Connect> Subchannel<C> {
         let state = Arc::new(State::new(endpoint));
         let mut tasks = JoinSet::new();
         tasks.spawn(driver::drive(state.clone(), connector, config));
-        let connection = state.connection.cached();
         Self {
             owner: Arc::new(Owner {
                 state,
                 _driver: tasks,
             }),
-            connection,
             reports: None,
         }
     }
@@ -101,7 +97,6 @@ impl<C: Connect> Clone for Subchannel<C> {
     fn clone(&self) -> Self {
         Self {
             owner: self.owner.clone(),
-            connection: self.connection.clone(),
             reports: None,
         }
     }
@@ -143,7 +138,7 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        match &**self.connection.get(&self.owner.state.connection) {
+        match self.owner.state.connection.load().as_deref() {
             Some(connection) => SubchannelFuture::sent(connection.send(request)),
             None => {
                 let Report {

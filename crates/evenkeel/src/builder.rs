@@ -1,11 +1,12 @@
 use std::fmt;
 use std::hash::Hash;
 
+use evenkeel_balance::SubchannelConfig;
 use evenkeel_core::{BoxError, Endpoint, Target};
 use evenkeel_discover::MemoryRegistry;
 use evenkeel_policy::backoff::BackoffConfig;
 use evenkeel_resilience::{BreakerConfig, RetryConfig};
-use evenkeel_service_config::{PolicyRegistry, ServiceConfig};
+use evenkeel_service_config::{ParseOptions, PolicyRegistry, ServiceConfig};
 use evenkeel_transport::{Connect, Connector};
 use http::uri::Authority;
 use tower::discover::Discover;
@@ -23,7 +24,7 @@ pub struct ChannelBuilder<C: Connect = Connector> {
     sources: Sources,
     discover: Option<Start<C>>,
     config: Config,
-    policies: PolicyRegistry,
+    parse: ParseOptions,
     options: StackConfig,
     authority: Option<String>,
     connector: C,
@@ -40,23 +41,15 @@ enum Config {
 
 impl ChannelBuilder {
     pub(crate) fn new(target: &str) -> Self {
-        Self {
-            target: target.to_owned(),
-            sources: Sources::default(),
-            discover: None,
-            config: Config::Parsed(ServiceConfig::default()),
-            policies: PolicyRegistry::default(),
-            options: StackConfig::default(),
-            authority: None,
-            connector: Connector::new(),
-            name: |connector, authority, chosen| {
-                if chosen || connector.authority().is_none() {
-                    connector.with_authority(authority)
-                } else {
-                    connector
-                }
-            },
-        }
+        let mut builder = Self::by(target, Connector::new());
+        builder.name = |connector, authority, chosen| {
+            if chosen || connector.authority().is_none() {
+                connector.with_authority(authority)
+            } else {
+                connector
+            }
+        };
+        builder
     }
 
     /// How to connect: HTTP/2 settings, keepalive, TLS, user agent. Default [`Connector::new`]:
@@ -65,28 +58,25 @@ impl ChannelBuilder {
         self.connector = connector;
         self
     }
+}
 
-    /// Connects by something else than [`Connector`]: another transport, an in-memory network.
-    /// The channel's authority is then the connector's business. A [`Self::discover`] given
-    /// before is forgotten: give it after.
-    pub fn connect_by<C: Connect>(self, connector: C) -> ChannelBuilder<C> {
-        ChannelBuilder {
-            target: self.target,
-            sources: self.sources,
+impl<C: Connect> ChannelBuilder<C> {
+    pub(crate) fn by(target: &str, connector: C) -> Self {
+        Self {
+            target: target.to_owned(),
+            sources: Sources::default(),
             discover: None,
-            config: self.config,
-            policies: self.policies,
-            options: self.options,
-            authority: self.authority,
+            config: Config::Parsed(ServiceConfig::default()),
+            parse: ParseOptions::default(),
+            options: StackConfig::default(),
+            authority: None,
             connector,
             name: |connector, _, _| connector,
         }
     }
-}
 
-impl<C: Connect> ChannelBuilder<C> {
     /// The service config, as JSON: LB policy, timeouts, retries. Default `{}`: pick_first and
-    /// nothing else. Checked by [`Self::build`].
+    /// nothing else. Checked by [`Self::build`], which logs what is ignored in it as warnings.
     pub fn service_config(mut self, json: impl Into<String>) -> Self {
         self.config = Config::Text(json.into());
         self
@@ -100,7 +90,14 @@ impl<C: Connect> ChannelBuilder<C> {
 
     /// The LB policies that the service config's JSON may name. Default: the built-in ones.
     pub fn policies(mut self, policies: PolicyRegistry) -> Self {
-        self.policies = policies;
+        self.parse.registry = policies;
+        self
+    }
+
+    /// How the service config's JSON is read: whether what gRPC ignores silently is an error, and
+    /// how many attempts a call may have. Also sets [`Self::policies`].
+    pub fn parse_options(mut self, options: ParseOptions) -> Self {
+        self.parse = options;
         self
     }
 
@@ -150,6 +147,12 @@ impl<C: Connect> ChannelBuilder<C> {
         self
     }
 
+    /// How endpoints are connected to; includes [`Self::backoff`].
+    pub fn subchannel(mut self, config: SubchannelConfig) -> Self {
+        self.options.subchannel = config;
+        self
+    }
+
     /// The `:authority` of calls, and the name that TLS certificates must have. Default: the
     /// connector's own, or else the target's service name (`user-service` for
     /// `etcd:///user-service`).
@@ -169,9 +172,12 @@ impl<C: Connect> ChannelBuilder<C> {
         }
         let target: Target = self.target.parse()?;
         let config = match self.config {
-            Config::Text(json) => ServiceConfig::parse_with(&json, &self.policies)?,
+            Config::Text(json) => self.parse.parse(&json)?,
             Config::Parsed(config) => config,
         };
+        for warning in config.warnings() {
+            tracing::warn!(%target, "service config: {warning}");
+        }
         let chosen = self.authority.is_some();
         let authority = self.authority.unwrap_or_else(|| target.service_authority());
         let authority = Authority::try_from(authority.as_str())

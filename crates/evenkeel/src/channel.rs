@@ -82,6 +82,12 @@ impl Channel {
 }
 
 impl<C: Connect> Channel<C> {
+    /// The same as [`Channel::builder`], but connecting by something else than [`Connector`]: another
+    /// transport, an in-memory network. The channel's authority is then the connector's business.
+    pub fn builder_by(target: impl AsRef<str>, connector: C) -> ChannelBuilder<C> {
+        ChannelBuilder::by(target.as_ref(), connector)
+    }
+
     pub(crate) fn over(service: Stack<C>, target: &str) -> Self {
         let balance = service.get_ref().get_ref().clone();
         Self {
@@ -106,6 +112,12 @@ impl<C: Connect> Channel<C> {
     /// Leaves IDLE, as a call would; in every other state it does nothing.
     pub fn connect(&self) {
         self.balance.connect();
+    }
+
+    /// Ends every running backoff now: endpoints that wait to be dialled are dialled at once. For
+    /// when something outside says that the network is back.
+    pub fn reset_backoff(&self) {
+        self.balance.reset_backoff();
     }
 
     /// Waits until the state is another one than `from` and returns it. A state that was left at

@@ -18,6 +18,16 @@ pub enum BuildError {
         /// What would.
         hint: &'static str,
     },
+    /// The target has an authority that nothing would use.
+    #[error("{target}: the authority {authority:?} would be ignored; {hint}")]
+    UnusedAuthority {
+        /// The target.
+        target: String,
+        /// Its authority.
+        authority: String,
+        /// Why, and what to do.
+        hint: &'static str,
+    },
     /// A `memory:///` target without a registry.
     #[error("{target}: a memory target needs the registry, given to the builder by `registry`")]
     NoRegistry {

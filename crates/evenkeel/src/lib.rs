@@ -58,7 +58,7 @@ pub use evenkeel_resilience::{
     BreakerConfig, BreakerLayer, DeadlineLayer, RetryConfig, RetryLayer,
 };
 pub use evenkeel_service_config as service_config;
-pub use evenkeel_service_config::{PolicyRegistry, ServiceConfig};
+pub use evenkeel_service_config::{ParseOptions, PolicyRegistry, ServiceConfig};
 pub use evenkeel_transport as transport;
 pub use evenkeel_transport::{Connect, Connector, Http2Config};
 

@@ -21,6 +21,17 @@ pub(crate) struct Sources {
 
 impl Sources {
     pub(crate) fn open(self, target: &Target) -> Result<Endpoints, BuildError> {
+        let unused = self
+            .authority_is_unused(target.scheme())
+            .filter(|_| !target.authority().is_empty());
+        if let Some(hint) = unused {
+            let (target, authority) = (target.to_string(), target.authority().to_owned());
+            return Err(BuildError::UnusedAuthority {
+                target,
+                authority,
+                hint,
+            });
+        }
         match target.scheme() {
             "static" => {
                 let addresses = target
@@ -61,6 +72,23 @@ impl Sources {
                 target,
                 "known are etcd, memory, static and unix, and `discover` takes any stream",
             )),
+        }
+    }
+}
+
+impl Sources {
+    /// Why an authority in the target would be ignored, if it would.
+    fn authority_is_unused(&self, scheme: &str) -> Option<&'static str> {
+        match scheme {
+            #[cfg(feature = "etcd")]
+            "etcd" => self
+                .etcd
+                .as_ref()
+                .map(|_| "the builder was told where etcd is"),
+            "memory" | "static" | "unix" | "unix-abstract" => {
+                Some("write the target with three slashes")
+            }
+            _ => None,
         }
     }
 }

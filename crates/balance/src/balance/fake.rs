@@ -55,6 +55,8 @@ pub(super) struct Fake {
     pub(super) connects: AtomicUsize,
     pub(super) disconnects: AtomicUsize,
     pub(super) unready: AtomicBool,
+    /// Its layers fail before they are ready.
+    pub(super) broken: AtomicBool,
 }
 
 impl FakeEndpoint {
@@ -70,6 +72,7 @@ impl FakeEndpoint {
             connects: AtomicUsize::new(0),
             disconnects: AtomicUsize::new(0),
             unready: AtomicBool::new(false),
+            broken: AtomicBool::new(false),
         };
         Self {
             shared: Arc::new(shared),
@@ -133,6 +136,9 @@ impl Service<Request<RequestBody>> for FakeEndpoint {
     type Future = BoxFuture<'static, Result<Self::Response, Status>>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Status>> {
+        if self.shared.broken.load(Ordering::Relaxed) {
+            return Poll::Ready(Err(Status::internal("the buffer's worker is gone")));
+        }
         if self.shared.unready.swap(false, Ordering::Relaxed) {
             cx.waker().wake_by_ref();
             return Poll::Pending;

@@ -342,6 +342,71 @@ async fn layers_that_are_not_ready_are_waited_for() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn layers_that_fail_for_good_are_avoided_and_fail_the_call_when_there_are_no_others() {
+    let (a, b) = (
+        FakeEndpoint::ready("10.0.0.1:1"),
+        FakeEndpoint::ready("10.0.0.2:2"),
+    );
+    let (channel, _changes) = round_robin(&[("a", &a), ("b", &b)]);
+    ready(&channel).await;
+    a.shared.broken.store(true, Ordering::Relaxed);
+    for _ in 0..4 {
+        assert_eq!(call(&channel, request()).await.unwrap(), Code::Ok);
+    }
+    b.shared.broken.store(true, Ordering::Relaxed);
+    let error = call(&channel, request()).await.unwrap_err();
+    assert_eq!(error.code(), Code::Unavailable);
+    assert!(
+        error.message().contains("the buffer's worker is gone"),
+        "{}",
+        error.message()
+    );
+    assert!(
+        channel
+            .endpoints()
+            .iter()
+            .all(|report| report.stats.in_flight() == 0)
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_discovery_that_only_fails_is_reported_and_does_not_spin() {
+    let polls = Arc::<AtomicUsize>::default();
+    let counted = polls.clone();
+    let failing = futures_util::stream::repeat_with(move || {
+        counted.fetch_add(1, Ordering::Relaxed);
+        Err::<Change<u8, FakeEndpoint>, BoxError>("registry gone".into())
+    });
+    let channel = Balance::new(failing, Box::new(RoundRobin::default()));
+    state(&channel, ConnectivityState::TransientFailure).await;
+    let error = call(&channel, request()).await.unwrap_err();
+    assert!(
+        error.message().contains("registry gone"),
+        "{}",
+        error.message()
+    );
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    let polls = polls.load(Ordering::Relaxed);
+    assert!((10..200).contains(&polls), "{polls} polls in a minute");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_endless_flood_of_changes_does_not_keep_the_channel_from_working() {
+    let endpoint = FakeEndpoint::ready("10.0.0.1:1");
+    let flooding = endpoint.clone();
+    let flood = futures_util::stream::repeat_with(move || {
+        Ok::<_, BoxError>(Change::Insert("a", flooding.clone()))
+    });
+    let channel = Balance::new(flood, Box::new(RoundRobin::default()));
+    ready(&channel).await;
+    assert_eq!(call(&channel, request()).await.unwrap(), Code::Ok);
+    drop(channel);
+    while Arc::strong_count(&endpoint.shared) > 1 {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_call_wakes_an_idle_channel() {
     let endpoint = FakeEndpoint::ready("10.0.0.1:1");
     let (channel, _changes) = over(&[("a", &endpoint)], Box::new(PickFirst::default()));

@@ -2,7 +2,7 @@ use std::error::Error;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
-use evenkeel_core::error::{BoxError, CallDropped};
+use evenkeel_core::error::{BoxError, CallDropped, chain};
 use evenkeel_core::observe::Guard;
 use evenkeel_core::{
     Attempt, ConnectivityState, Deadline, EndpointId, Pick, PickArgs, Tried, WaitForReady,
@@ -34,6 +34,8 @@ pub(super) enum Placed<S: Service<Request<B>>, B> {
 pub(super) struct Skipped {
     version: u64,
     endpoints: Tried,
+    /// Why the last one did whose layers will never be ready: no newer snapshot is due for that.
+    broken: Option<Box<Status>>,
 }
 
 impl Skipped {
@@ -50,10 +52,28 @@ impl Skipped {
         self.endpoints.push(id);
     }
 
+    /// The same for an attempt whose endpoint's layers failed before they were ready.
+    pub(super) fn add_broken<S>(
+        &mut self,
+        guard: &mut Guard<EndpointTicket<S>>,
+        version: u64,
+        error: BoxError,
+    ) {
+        let Some(picked) = guard.ticket().map(|ticket| ticket.slot.picked()) else {
+            return;
+        };
+        let reason = format!("{}: its layers failed: {}", picked.endpoint, chain(&*error));
+        let mut status = Status::unavailable(reason);
+        status.set_source(error.into());
+        self.add(guard, version);
+        self.broken = Some(Box::new(status));
+    }
+
     fn forget_unless(&mut self, version: u64) {
         if self.version != version {
             self.version = version;
             self.endpoints.clear();
+            self.broken = None;
         }
     }
 }
@@ -99,9 +119,7 @@ where
                 };
             }
             Poll::Ready(Err(error)) => {
-                let error: BoxError = error.into();
-                tracing::warn!(endpoint = %slot.endpoint(), %error, "its layers are not ready for good");
-                skipped.add(&mut guard, snapshot.version);
+                skipped.add_broken(&mut guard, snapshot.version, error.into());
             }
         }
     }
@@ -131,7 +149,10 @@ fn pick<'a, S, B>(
     match snapshot.picker.pick(&args.avoiding(tried)) {
         Pick::Endpoint(index) => match snapshot.slots.get(index.0) {
             // It gave the request back, and the picker has no other: wait for a newer one.
-            Some(slot) if skipped.endpoints.contains(&slot.id) => Picked::Queue,
+            Some(slot) if skipped.endpoints.contains(&slot.id) => match &skipped.broken {
+                Some(broken) => Picked::Fail(Status::clone(broken)),
+                None => Picked::Queue,
+            },
             Some(slot) => Picked::Slot(slot),
             None => {
                 let (picked, of) = (index.0, snapshot.slots.len());

@@ -24,6 +24,7 @@ pub(super) async fn drive<C: Connect>(
         .head_start
         .clamp(Duration::from_millis(100), Duration::from_secs(2));
     let machine = Machine::new(config.backoff);
+    let _closes = CloseOnDrop(state.clone());
     let mut driver = Driver {
         state,
         connector,
@@ -57,10 +58,12 @@ struct Driver<C: Connect> {
 impl<C: Connect> Driver<C> {
     async fn idle(&mut self) {
         self.state.publish(ConnectivityState::Idle, None);
-        match self.state.asked().await {
-            Ask::Connect => self.machine.connect(now(), fastrand::f64()),
-            Ask::Disconnect => {}
-            Ask::ResetBackoff => self.machine.reset_backoff(),
+        loop {
+            match self.state.asked().await {
+                Ask::Connect => return self.machine.connect(now(), fastrand::f64()),
+                Ask::ResetBackoff => self.machine.reset_backoff(),
+                Ask::Disconnect => {}
+            }
         }
     }
 
@@ -77,9 +80,13 @@ impl<C: Connect> Driver<C> {
             tokio::select! {
                 biased;
                 result = &mut attempt => break result,
-                ask = self.state.asked() => if ask == Ask::Disconnect {
-                    self.machine.disconnect();
-                    return None;
+                ask = self.state.asked() => match ask {
+                    Ask::Connect => {}
+                    Ask::ResetBackoff => self.machine.reset_backoff(),
+                    Ask::Disconnect => {
+                        self.machine.disconnect();
+                        return None;
+                    }
                 },
             }
         };
@@ -111,20 +118,24 @@ impl<C: Connect> Driver<C> {
             mut closed,
             ..
         } = connected;
-        self.state.connection.publish(Some(connection));
+        self.state.connection.store(Some(Arc::new(connection)));
         self.state.publish(ConnectivityState::Ready, None);
         let reason = loop {
             tokio::select! {
                 biased;
                 reason = &mut closed => break reason.ok(),
-                ask = self.state.asked() => if ask == Ask::Disconnect {
-                    self.state.connection.publish(None);
-                    return self.machine.disconnect();
+                ask = self.state.asked() => match ask {
+                    // A connection that lives has reset the backoff already.
+                    Ask::Connect | Ask::ResetBackoff => {}
+                    Ask::Disconnect => {
+                        self.state.connection.store(None);
+                        return self.machine.disconnect();
+                    }
                 },
             }
         };
         // From here on requests come back unsent; those on the old connection run to their end.
-        self.state.connection.publish(None);
+        self.state.connection.store(None);
         self.machine.lost();
         let endpoint = self.state.endpoint();
         let reason = reason.unwrap_or(CloseReason::ClosedByUs);
@@ -136,17 +147,34 @@ impl<C: Connect> Driver<C> {
     async fn wait(&mut self, until: Instant) {
         self.state
             .publish(ConnectivityState::TransientFailure, None);
-        tokio::select! {
-            biased;
-            ask = self.state.asked() => match ask {
-                Ask::Connect => {}
-                Ask::Disconnect => self.machine.disconnect(),
-                Ask::ResetBackoff => self.machine.skip_backoff(now(), fastrand::f64()),
-            },
-            () = tokio::time::sleep_until(until.into()) => {
-                self.machine.waited(now(), fastrand::f64());
+        let mut backoff = pin!(tokio::time::sleep_until(until.into()));
+        loop {
+            tokio::select! {
+                biased;
+                ask = self.state.asked() => match ask {
+                    // It connects by itself when the backoff is over.
+                    Ask::Connect => {}
+                    Ask::Disconnect => return self.machine.disconnect(),
+                    Ask::ResetBackoff => {
+                        return self.machine.skip_backoff(now(), fastrand::f64());
+                    }
+                },
+                () = &mut backoff => return self.machine.waited(now(), fastrand::f64()),
             }
         }
+    }
+}
+
+/// Leaves an endpoint whose task is gone in SHUTDOWN: nobody waits for it. Panics are the
+/// connector's; the task is also aborted, but then nobody is left to see it.
+struct CloseOnDrop<H>(Arc<State<H>>);
+
+impl<H> Drop for CloseOnDrop<H> {
+    fn drop(&mut self) {
+        self.0.connection.store(None);
+        let error = "its connector panicked, it is not tried again";
+        self.0
+            .publish(ConnectivityState::Shutdown, Some(error.into()));
     }
 }
 

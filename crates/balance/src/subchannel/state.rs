@@ -3,24 +3,23 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use arc_swap::ArcSwapOption;
 use evenkeel_core::{BoxError, ConnectivityState, Endpoint, Report};
 use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
 use tokio_stream::Stream;
 use tokio_stream::wrappers::WatchStream;
 
-use crate::published::Published;
-
 /// What a subchannel's handles and its driver share.
 pub(super) struct State<H> {
     /// The connection calls go over; set exactly while READY.
-    pub(super) connection: Published<Option<H>>,
+    pub(super) connection: ArcSwapOption<H>,
     report: watch::Sender<Report>,
-    asked: Mutex<Option<Ask>>,
+    asked: Mutex<Asked>,
     ask: Notify,
 }
 
-/// What a handle asks of the driver; the last word counts.
+/// What a handle asks of the driver.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Ask {
     Connect,
@@ -28,13 +27,20 @@ pub(super) enum Ask {
     ResetBackoff,
 }
 
+/// What was asked and not yet answered. Of connecting and disconnecting the last word counts.
+#[derive(Debug, Default)]
+struct Asked {
+    connect: Option<bool>,
+    reset_backoff: bool,
+}
+
 impl<H> State<H> {
     pub(super) fn new(endpoint: Arc<Endpoint>) -> Self {
         let report = Report::new(endpoint, ConnectivityState::Idle);
         Self {
-            connection: Published::new(None),
+            connection: ArcSwapOption::empty(),
             report: watch::Sender::new(report),
-            asked: Mutex::new(None),
+            asked: Mutex::default(),
             ask: Notify::new(),
         }
     }
@@ -60,24 +66,34 @@ impl<H> State<H> {
     }
 
     /// Publishes a state; `error` replaces the last one unless it is `None`, and READY clears it.
+    /// Nobody is told what has not changed.
     pub(super) fn publish(&self, state: ConnectivityState, error: Option<BoxError>) {
-        self.report.send_modify(|report| {
-            report.state = state;
-            match state {
-                ConnectivityState::TransientFailure => report.failing = true,
-                ConnectivityState::Connecting => {}
-                _ => report.failing = false,
-            }
+        self.report.send_if_modified(|report| {
+            let failing = match state {
+                ConnectivityState::TransientFailure | ConnectivityState::Shutdown => true,
+                ConnectivityState::Connecting => report.failing,
+                ConnectivityState::Idle | ConnectivityState::Ready => false,
+            };
+            let changed = (report.state, report.failing) != (state, failing) || error.is_some();
+            (report.state, report.failing) = (state, failing);
             match error {
                 Some(error) => report.error = Some(error.into()),
                 None if state == ConnectivityState::Ready => report.error = None,
                 None => {}
             }
+            changed
         });
     }
 
     pub(super) fn ask(&self, ask: Ask) {
-        *self.asked.lock() = Some(ask);
+        {
+            let mut asked = self.asked.lock();
+            match ask {
+                Ask::Connect => asked.connect = Some(true),
+                Ask::Disconnect => asked.connect = Some(false),
+                Ask::ResetBackoff => asked.reset_backoff = true,
+            }
+        }
         self.ask.notify_one();
     }
 
@@ -89,6 +105,20 @@ impl<H> State<H> {
             }
             self.ask.notified().await;
         }
+    }
+}
+
+impl Asked {
+    fn take(&mut self) -> Option<Ask> {
+        if std::mem::take(&mut self.reset_backoff) {
+            return Some(Ask::ResetBackoff);
+        }
+        let connect = self.connect.take()?;
+        Some(if connect {
+            Ask::Connect
+        } else {
+            Ask::Disconnect
+        })
     }
 }
 

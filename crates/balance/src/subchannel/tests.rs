@@ -254,6 +254,44 @@ async fn dropping_the_last_clone_ends_the_task_and_the_dial() {
         .unwrap();
 }
 
+#[tokio::test(start_paused = true)]
+async fn asking_for_what_is_so_already_tells_nobody() {
+    let mut test = Test::new();
+    test.subchannel.disconnect();
+    assert_eq!(test.report().await.state, ConnectivityState::Idle);
+    test.subchannel.connect();
+    drop(test.dial().await.answer.send(Err(refused())));
+    test.wait_for(ConnectivityState::TransientFailure).await;
+    for _ in 0..10 {
+        test.subchannel.connect();
+        tokio::task::yield_now().await;
+    }
+    let next = poll_fn(|cx| test.subchannel.poll_report(cx));
+    assert!(next.now_or_never().is_none(), "nothing has changed");
+}
+
+#[tokio::test(start_paused = true)]
+async fn resetting_the_backoff_while_dialling_lets_the_next_attempt_follow_at_once() {
+    let mut test = Test::new();
+    test.subchannel.connect();
+    let dial = test.dial().await;
+    test.subchannel.reset_backoff();
+    tokio::task::yield_now().await;
+    drop(dial.answer.send(Err(refused())));
+    assert_eq!(test.dial().await.at, dial.at);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_endpoint_whose_connector_panics_is_given_up() {
+    let mut test = Test::new();
+    test.subchannel.connect();
+    // The fake dial panics when nobody answers it.
+    drop(test.dial().await);
+    let report = test.wait_for(ConnectivityState::Shutdown).await;
+    assert!(report.error.unwrap().to_string().contains("panicked"));
+    assert_eq!(test.call().await.code(), Code::Unavailable);
+}
+
 fn refused() -> ConnectError {
     let error = ConnectError::new("10.0.0.1:80".parse().unwrap(), ConnectStep::Dial);
     error.with_source("connection refused")
