@@ -93,7 +93,11 @@ fn a_unary_call_makes_at_most_20_allocations() {
     println!("{per_call:.3} allocations and {bytes} bytes per call");
     // A fraction remains: each second, the first answer of a connection has a date that is new to
     // its table of headers.
-    assert!(counted.count_total / u64::from(CALLS) <= 20, "{per_call}");
+    let dates = u64::from(CALLS) / 20;
+    assert!(
+        counted.count_total <= 20 * u64::from(CALLS) + dates,
+        "{per_call}"
+    );
 }
 
 #[test]
