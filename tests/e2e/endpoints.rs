@@ -1,7 +1,7 @@
 //! Endpoints that are not there: calls go around them, wait for them, or say what is wrong.
 
 use evenkeel::errors::{NoEndpoint, cause};
-use evenkeel::{Channel, ConnectivityState, MemoryRegistry, WaitForReady};
+use evenkeel::{BuildError, Channel, ConnectivityState, MemoryRegistry, WaitForReady};
 use evenkeel_testkit::pb::GetByIdRequest;
 use evenkeel_testkit::{Fault, FaultProxy, UserServer, port, within};
 use futures_util::FutureExt;
@@ -85,15 +85,32 @@ async fn without_any_endpoint_a_call_says_what_discovery_said() {
 }
 
 #[tokio::test]
+async fn an_authority_that_nothing_would_use_is_refused() {
+    let etcd = evenkeel::etcd::EtcdConfig::default();
+    let told_twice = Channel::builder("etcd://10.0.0.1:2379/user-service").etcd(etcd);
+    for builder in [
+        told_twice,
+        Channel::builder("static://10.0.0.1:80/10.0.0.2:80"),
+    ] {
+        let error = builder.build().unwrap_err();
+        assert!(
+            matches!(error, BuildError::UnusedAuthority { .. }),
+            "{error}"
+        );
+        assert!(error.to_string().contains("10.0.0.1"), "{error}");
+    }
+}
+
+#[tokio::test]
 async fn without_etcd_a_call_says_that_etcd_is_not_there() {
     let dead = dead();
-    let target = format!("etcd://{dead}/user-service");
     let etcd = evenkeel::etcd::EtcdConfig {
         endpoints: vec![format!("http://{dead}")],
         report_after: std::time::Duration::from_millis(50),
         ..Default::default()
     };
-    let builder = Channel::builder(target).etcd(etcd).service_config(COURSE);
+    let builder = Channel::builder("etcd:///user-service").etcd(etcd);
+    let builder = builder.service_config(COURSE);
     let channel = builder.build().unwrap();
     let status = call(&mut Client::new(channel)).await.unwrap_err();
     assert_eq!(status.code(), Code::Unavailable);
