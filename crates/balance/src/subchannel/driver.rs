@@ -165,14 +165,18 @@ impl<C: Connect> Driver<C> {
     }
 }
 
-/// Leaves an endpoint whose task is gone in SHUTDOWN: nobody waits for it. Panics are the
-/// connector's; the task is also aborted, but then nobody is left to see it.
+/// Leaves an endpoint whose task is gone in SHUTDOWN, so that nobody waits for it: after a panic of
+/// the connector, or when the runtime ends.
 struct CloseOnDrop<H>(Arc<State<H>>);
 
 impl<H> Drop for CloseOnDrop<H> {
     fn drop(&mut self) {
         self.0.connection.store(None);
-        let error = "its connector panicked, it is not tried again";
+        let error = if std::thread::panicking() {
+            "its connector panicked, it is not tried again"
+        } else {
+            "its task was ended"
+        };
         self.0
             .publish(ConnectivityState::Shutdown, Some(error.into()));
     }
