@@ -15,7 +15,7 @@ use evenkeel_benches::contender::{self, Contender};
 use evenkeel_benches::cpu;
 use evenkeel_benches::load::{Load, Until};
 use evenkeel_benches::server::{self, Servers};
-use evenkeel_benches::stats::{median, ratio};
+use evenkeel_benches::stats::Spread;
 
 struct Options {
     cells: Vec<Cell>,
@@ -112,8 +112,12 @@ impl Row {
     fn ratios(&self, to: &Self, figure: fn(&Round) -> f64) -> String {
         let rounds = self.rounds.iter().zip(&to.rounds);
         let ratios: Vec<_> = rounds.map(|(a, b)| figure(a) / figure(b)).collect();
-        ratio(&ratios)
+        Spread::of(ratios).map_or_else(String::new, |spread| spread.to_string())
     }
+}
+
+fn median(values: Vec<f64>) -> f64 {
+    Spread::of(values).map_or(f64::NAN, |spread| spread.median)
 }
 
 fn print(cell: Cell, rows: &[Row]) {
@@ -130,8 +134,8 @@ fn print(cell: Cell, rows: &[Row]) {
         println!(
             "| {} | {:.2} | {:.0} | {} | {} |",
             row.name,
-            median(&row.all(cpu)),
-            median(&row.all(calls)),
+            median(row.all(cpu)),
+            median(row.all(calls)),
             row.ratios(reference, cpu),
             row.ratios(reference, calls),
         );
@@ -141,7 +145,7 @@ fn print(cell: Cell, rows: &[Row]) {
 impl Options {
     fn parse(arguments: Vec<String>) -> Result<Self, Box<dyn std::error::Error>> {
         let mut options = Self {
-            cells: cell::ALL.to_vec(),
+            cells: cell::ALL[1..3].to_vec(),
             contenders: contender::ALL.to_vec(),
             rounds: 9,
             time: Duration::from_millis(300),

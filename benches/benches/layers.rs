@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use criterion::Criterion;
 use evenkeel_benches::stacks::Stack;
-use evenkeel_benches::stats::median;
+use evenkeel_benches::stats::Spread;
 use evenkeel_benches::{cpu, stacks};
 
 const ROUNDS: usize = 101;
@@ -44,7 +44,8 @@ fn main() -> std::io::Result<()> {
     for (place, stack) in stacks.iter().enumerate() {
         let times: Vec<_> = rounds.iter().map(|round| round[place]).collect();
         let added: Vec<_> = rounds.iter().map(|round| round[place] - round[0]).collect();
-        let (time, added) = (median(&times), median(&added));
+        let median = |values| Spread::of(values).map_or(f64::NAN, |spread| spread.median);
+        let (time, added) = (median(times), median(added));
         println!("| {} | {time:.0} | {added:.0} |", stack.name);
     }
     Ok(())

@@ -13,6 +13,7 @@ pub mod contender;
 pub mod cpu;
 pub mod endpoint;
 pub mod load;
+pub mod results;
 pub mod server;
 pub mod stacks;
 pub mod stats;
