@@ -18,6 +18,7 @@ mod attempt;
 mod connectivity;
 mod endpoint;
 pub mod error;
+pub mod headers;
 mod metadata;
 pub mod observe;
 mod outcome;

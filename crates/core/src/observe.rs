@@ -20,10 +20,10 @@ mod future;
 pub use body::ObservedBody;
 pub use future::ObservedFuture;
 
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, HeaderName, StatusCode};
 use tonic::Code;
 
-use crate::Outcome;
+use crate::{Outcome, headers};
 
 /// What an admitted attempt holds and settles exactly once.
 pub trait Ticket {
@@ -68,9 +68,21 @@ impl<T: Ticket> Guard<T> {
 
     /// Settles the ticket if the head of `response` decides, else moves it into the body.
     pub fn watch<B>(&mut self, response: http::Response<B>) -> http::Response<ObservedBody<B, T>> {
-        if self.0.is_some()
-            && let Some(code) = head_status(&response)
-        {
+        let decided = match self.0 {
+            Some(_) => head_status(&response),
+            None => None,
+        };
+        self.watch_decided(decided, response)
+    }
+
+    /// The same for whoever has read [`head_status`] of `response` already.
+    #[inline]
+    pub fn watch_decided<B>(
+        &mut self,
+        decided: Option<Code>,
+        response: http::Response<B>,
+    ) -> http::Response<ObservedBody<B, T>> {
+        if let Some(code) = decided {
             self.settle(code.into());
         }
         response.map(|body| ObservedBody::new(body, Self(self.0.take())))
@@ -83,20 +95,23 @@ impl<T: Ticket> Drop for Guard<T> {
     }
 }
 
+static GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
+
 /// The `grpc-status` in headers or trailers; a malformed one is UNKNOWN.
 #[must_use]
+#[inline]
 pub fn grpc_status(headers: &HeaderMap) -> Option<Code> {
-    let value = headers.get("grpc-status")?.as_bytes();
-    Some(if value == b"0" {
-        Code::Ok
-    } else {
-        Code::from_bytes(value)
+    let value = headers::get(headers, &GRPC_STATUS);
+    value.map(|value| match value.as_bytes() {
+        b"0" => Code::Ok,
+        other => Code::from_bytes(other),
     })
 }
 
 /// The status that a response's head already decides: Trailers-Only, or an HTTP status that
 /// is no gRPC answer. `None` when the body decides.
 #[must_use]
+#[inline]
 pub fn head_status<B>(response: &http::Response<B>) -> Option<Code> {
     grpc_status(response.headers()).or_else(|| match response.status() {
         StatusCode::OK => None,

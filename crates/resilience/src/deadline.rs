@@ -40,6 +40,7 @@ mod body;
 mod expiry;
 mod future;
 mod layer;
+mod lookup;
 mod service;
 #[cfg(test)]
 mod tests;

@@ -73,15 +73,15 @@ where
         };
         match ready!(inner.poll(cx)) {
             Ok(response) => {
-                let failed = head_status(&response).filter(|code| *code != Code::Ok);
-                if let Some(code) = failed
+                let decided = head_status(&response);
+                if let Some(code) = decided
+                    && code != Code::Ok
                     && let Some(ticket) = guard.take()
                 {
-                    let told = Status::from_header_map(response.headers());
-                    let message = told.as_ref().map_or("", Status::message);
-                    ticket.settle_with(code.into(), message);
+                    settle_failed(ticket, code, &response);
                 }
-                Poll::Ready(Ok(guard.watch(response).map(ResponseBody::new)))
+                let watched = guard.watch_decided(decided, response);
+                Poll::Ready(Ok(watched.map(ResponseBody::new)))
             }
             Err(error) => {
                 let status = into_status(error.into());
@@ -92,6 +92,13 @@ where
             }
         }
     }
+}
+
+#[cold]
+fn settle_failed<R>(ticket: BreakerTicket, code: Code, response: &Response<R>) {
+    let told = Status::from_header_map(response.headers());
+    let message = told.as_ref().map_or("", Status::message);
+    ticket.settle_with(code.into(), message);
 }
 
 impl<F> fmt::Debug for ResponseFuture<F> {

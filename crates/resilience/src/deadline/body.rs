@@ -1,4 +1,5 @@
 use std::fmt;
+use std::mem;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
@@ -17,9 +18,10 @@ pin_project! {
     pub struct DeadlineBody<B> {
         #[pin]
         inner: Option<B>,
-        #[pin]
-        timer: Option<Sleep>,
         expiry: Expiry,
+        // In a box, because a response is moved often, and most never wait.
+        timer: Option<Pin<Box<Sleep>>>,
+        has_begun: bool,
     }
 }
 
@@ -27,8 +29,9 @@ impl<B> DeadlineBody<B> {
     pub(super) const fn new(inner: B, expiry: Expiry) -> Self {
         Self {
             inner: Some(inner),
-            timer: None,
             expiry,
+            timer: None,
+            has_begun: false,
         }
     }
 }
@@ -56,8 +59,9 @@ where
                         Some(trailers) => {
                             grpc_status(trailers).is_some_and(|code| this.expiry.explains(code))
                         }
-                        // A stream that always has a frame ready never comes to the timer.
-                        None => this.expiry.is_over(),
+                        // A stream that always has a frame ready never comes to the timer. Only
+                        // the first, which most calls have alone, comes right after the head.
+                        None => mem::replace(this.has_begun, true) && this.expiry.is_over(),
                     };
                 if !late {
                     return Poll::Ready(Some(Ok(frame)));
@@ -67,7 +71,7 @@ where
             Poll::Ready(Some(Err(error))) => this.expiry.status(error.into()),
             Poll::Ready(None) => return Poll::Ready(None),
             Poll::Pending => {
-                ready!(this.expiry.poll(this.timer, cx));
+                ready!(this.expiry.poll_boxed(this.timer, cx));
                 this.expiry.exceeded("the response was not complete")
             }
         };

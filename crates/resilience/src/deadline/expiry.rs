@@ -9,7 +9,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use tonic::{Code, Status, TimeoutExpired};
 
 /// When a call ends, and what it is called then.
-#[derive(Clone, Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Expiry {
     at: Option<Instant>,
     path: Option<PathAndQuery>,
@@ -54,6 +54,19 @@ impl Expiry {
         }
         let timer = timer.as_pin_mut().expect("the timer was just set");
         timer.poll(cx)
+    }
+
+    /// The same with a timer that may move.
+    pub(super) fn poll_boxed(
+        &self,
+        timer: &mut Option<Pin<Box<Sleep>>>,
+        cx: &mut Context<'_>,
+    ) -> Poll<()> {
+        let Some(at) = self.at else {
+            return Poll::Pending;
+        };
+        let timer = timer.get_or_insert_with(|| Box::pin(sleep_until(at)));
+        timer.as_mut().poll(cx)
     }
 
     /// The end of the call's time.

@@ -1,5 +1,6 @@
 use std::fmt;
 use std::future::Future;
+use std::mem;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
@@ -35,6 +36,7 @@ impl<F> ResponseFuture<F> {
         }
     }
 
+    #[cold]
     pub(super) const fn expired(expiry: Expiry) -> Self {
         Self {
             inner: None,
@@ -66,7 +68,7 @@ where
                 {
                     return Poll::Ready(Err(this.expiry.exceeded("the server gave up")));
                 }
-                let expiry = this.expiry.clone();
+                let expiry = mem::take(this.expiry);
                 Poll::Ready(Ok(response.map(|body| DeadlineBody::new(body, expiry))))
             }
             Poll::Ready(Err(error)) => Poll::Ready(Err(this.expiry.status(error.into()))),

@@ -2,7 +2,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use evenkeel_core::error::{BoxError, into_status};
-use evenkeel_core::{Deadline as DeadlineAt, WaitForReady};
+use evenkeel_core::{Deadline as DeadlineAt, WaitForReady, headers};
 use http::{Request, Response};
 use http_body::Body;
 use tokio::time::Instant;
@@ -10,6 +10,7 @@ use tonic::Status;
 use tower_service::Service;
 
 use super::expiry::Expiry;
+use super::lookup::Lookup;
 use super::{DeadlineBody, ResponseFuture};
 use crate::methods::Methods;
 use crate::timeout::{self, GRPC_TIMEOUT};
@@ -22,12 +23,15 @@ use crate::timeout::{self, GRPC_TIMEOUT};
 #[derive(Clone, Debug)]
 pub struct Deadline<S> {
     inner: S,
-    methods: Methods<Duration>,
+    lookup: Lookup,
 }
 
 impl<S> Deadline<S> {
     pub(super) const fn new(inner: S, methods: Methods<Duration>) -> Self {
-        Self { inner, methods }
+        Self {
+            inner,
+            lookup: Lookup::new(methods),
+        }
     }
 
     /// The service whose calls end at their deadline.
@@ -36,38 +40,48 @@ impl<S> Deadline<S> {
     }
 
     /// Finds the call's deadline and writes it into the request.
-    fn prepare<B>(&self, request: &mut Request<B>) -> Expiry {
-        let (configured, wait_for_ready) = self.methods.timeout(request.uri().path());
-        if wait_for_ready == Some(true) && request.extensions().get::<WaitForReady>().is_none() {
+    ///
+    /// # Errors
+    ///
+    /// The time is over before it has begun.
+    fn prepare<B>(&mut self, request: &mut Request<B>) -> Result<Expiry, Expiry> {
+        let settings = self.lookup.find(request.uri());
+        let configured = settings.timeout.as_ref();
+        if settings.wait_for_ready == Some(true)
+            && request.extensions().get::<WaitForReady>().is_none()
+        {
             request.extensions_mut().insert(WaitForReady(true));
         }
-        let asked = request
-            .headers()
-            .get(&GRPC_TIMEOUT)
-            .and_then(timeout::decode);
+        let asked = headers::get(request.headers(), &GRPC_TIMEOUT).and_then(timeout::decode);
         let earlier = request.extensions().get::<DeadlineAt>().copied();
         if configured.is_none() && asked.is_none() && earlier.is_none() {
-            return Expiry::never(request.uri());
+            return Ok(Expiry::never(request.uri()));
         }
 
         let now = Instant::now();
         let left =
             earlier.map(|DeadlineAt(at)| Instant::from_std(at).saturating_duration_since(now));
-        let shortest = [configured, asked, left].into_iter().flatten().min();
+        let configured_for = configured.map(|timeout| timeout.duration);
+        let shortest = [configured_for, asked, left].into_iter().flatten().min();
         // What does not fit into an Instant lasts longer than the process.
         let at = shortest.and_then(|timeout| now.checked_add(timeout));
         let (Some(timeout), Some(at)) = (shortest, at) else {
-            return Expiry::never(request.uri());
+            return Ok(Expiry::never(request.uri()));
         };
+        if timeout.is_zero() {
+            return Err(Expiry::at(at, request.uri()));
+        }
         if earlier.is_none_or(|DeadlineAt(earlier)| at.into_std() < earlier) {
             request.extensions_mut().insert(DeadlineAt(at.into_std()));
         }
         if asked != Some(timeout) {
-            request
-                .headers_mut()
-                .insert(&GRPC_TIMEOUT, timeout::encode(timeout));
+            let header = match configured {
+                Some(configured) if configured.duration == timeout => configured.header.clone(),
+                _ => timeout::encode(timeout),
+            };
+            request.headers_mut().insert(&GRPC_TIMEOUT, header);
         }
-        Expiry::at(at, request.uri())
+        Ok(Expiry::at(at, request.uri()))
     }
 }
 
@@ -88,10 +102,9 @@ where
     }
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
-        let expiry = self.prepare(&mut request);
-        if expiry.is_over() {
-            return ResponseFuture::expired(expiry);
+        match self.prepare(&mut request) {
+            Ok(expiry) => ResponseFuture::new(self.inner.call(request), expiry),
+            Err(expiry) => ResponseFuture::expired(expiry),
         }
-        ResponseFuture::new(self.inner.call(request), expiry)
     }
 }

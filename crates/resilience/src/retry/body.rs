@@ -32,10 +32,13 @@ impl Ticket for Success {
 }
 
 impl<B> ResponseBody<B> {
+    /// Carries the throttle into the body of a response whose head decides nothing.
+    #[inline]
     pub(super) fn watch(throttle: Option<Arc<Throttle>>, response: Response<B>) -> Response<Self> {
         let mut guard =
             throttle.map_or_else(Guard::empty, |throttle| Guard::new(Success(throttle)));
-        guard.watch(response).map(|inner| Self { inner })
+        let watched = guard.watch_decided(None, response);
+        watched.map(|inner| Self { inner })
     }
 }
 

@@ -3,8 +3,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use evenkeel_core::error::{AttemptSummary, BoxError, CallFailed, DeadlineExceeded, cause};
-use evenkeel_core::{Attempt, Deadline, Progress, Tried};
-use evenkeel_policy::retry::{RetryDecision, RetryPolicy, RetryState, Stop};
+use evenkeel_core::{Attempt, Deadline, Progress, Tried, headers};
+use evenkeel_policy::retry::{RetryDecision, RetryState, Stop};
 use evenkeel_policy::throttle::Throttle;
 use http::request::Parts;
 use http::{HeaderName, HeaderValue, Request, Response};
@@ -14,16 +14,25 @@ use tonic::{Code, Status};
 
 use super::failure::Failed;
 use super::head::Head;
-use super::replay::{Budget, Lease, Replay, ReplayBody, Upfront, read_upfront};
+use super::layer::Shared;
+use super::replay::{Lease, Replay, ReplayBody, Upfront};
 use crate::timeout::{self, GRPC_TIMEOUT};
 
 static ATTEMPTS: HeaderName = HeaderName::from_static("evenkeel-attempts");
 
 /// What a call keeps between its attempts.
 pub(super) struct Call<B> {
-    state: RetryState,
-    throttle: Option<Arc<Throttle>>,
+    shared: Arc<Shared>,
+    /// When it must have ended.
+    deadline: Option<std::time::Instant>,
     again: Option<Again<B>>,
+    /// `None` until an attempt has failed, which few calls see.
+    failures: Option<Box<Failures>>,
+}
+
+/// The attempts of a call that have failed.
+struct Failures {
+    state: RetryState,
     tried: Tried,
     story: Vec<AttemptSummary>,
     /// Attempts in a row that never left.
@@ -65,22 +74,16 @@ where
     B: Body<Data = Bytes> + Unpin,
     B::Error: Into<BoxError>,
 {
-    /// Prepares a call: the request of its first attempt, and what further ones need. `limits`
-    /// are those of the call's and of the channel's buffers.
-    ///
-    /// # Errors
-    ///
-    /// The error of the request's body, if it fails at once.
+    /// Prepares a call: the body of its first attempt, and what further ones need.
+    #[inline]
     pub(super) fn start(
-        request: Request<B>,
-        policy: Option<RetryPolicy>,
-        throttle: Option<Arc<Throttle>>,
-        (limit, budget): (usize, &Arc<Budget>),
-    ) -> Result<(Self, Request<ReplayBody<B>>), Status> {
-        let (mut parts, mut body) = request.into_parts();
-        let mut state = RetryState::new(policy, deadline(&parts));
-        let timed = state.deadline().is_some();
-        let (source, first) = match read_upfront(&mut body)? {
+        parts: &Parts,
+        body: B,
+        upfront: Upfront,
+        shared: &Arc<Shared>,
+    ) -> (Self, ReplayBody<B>) {
+        let (limit, budget) = (shared.config.call_buffer, &shared.budget);
+        let (source, first) = match upfront {
             Upfront::Complete(data) => {
                 let length = data.as_ref().map_or(0, Bytes::len);
                 let lease = (length <= limit).then(|| budget.lease(length)).flatten();
@@ -97,22 +100,18 @@ where
                 (Some(Source::Shared { replay, reader }), first)
             }
         };
+        let deadline = deadline(parts);
         let again = source.map(|source| Again {
-            head: Head::copy(&mut parts, timed),
+            head: Head::copy(parts, deadline.is_some()),
             source,
         });
-        if again.is_none() {
-            state.commit();
-        }
         let call = Self {
-            state,
-            throttle,
+            shared: Arc::clone(shared),
+            deadline,
             again,
-            tried: Tried::new(),
-            story: Vec::new(),
-            unsent: 0,
+            failures: None,
         };
-        Ok((call, Request::from_parts(parts, first)))
+        (call, first)
     }
 
     /// The request of the next attempt.
@@ -121,7 +120,7 @@ where
     ///
     /// The call's time is over.
     pub(super) fn next_request(&mut self) -> Result<Request<ReplayBody<B>>, Status> {
-        let deadline = self.state.deadline().map(Instant::from_std);
+        let deadline = self.deadline.map(Instant::from_std);
         let left = deadline.map(|at| at.saturating_duration_since(Instant::now()));
         if left == Some(Duration::ZERO) {
             return Err(self.deadline_exceeded());
@@ -136,37 +135,63 @@ where
                 body
             }
         };
-        let attempt = Attempt::new(self.state.attempt(), self.tried.clone());
+        let attempt = self.failures.as_ref().map_or_else(
+            || Attempt::new(1, Tried::new()),
+            |failures| Attempt::new(failures.state.attempt(), failures.tried.clone()),
+        );
         Ok(again.head.request(attempt, left, body))
     }
 }
 
 impl<B> Call<B> {
     /// Decides what comes after a failed attempt, and notes it.
+    #[cold]
     pub(super) fn on_failure(&mut self, mut failed: Failed) -> Next {
-        if let Some(Again {
-            source: Source::Shared { replay, .. },
-            ..
-        }) = &self.again
-        {
-            if replay.is_committed() {
-                self.state.commit();
+        let Self {
+            shared,
+            deadline,
+            again,
+            failures,
+        } = self;
+        let again = again.as_ref();
+        let path = path(again);
+        let Failures {
+            state,
+            tried,
+            story,
+            unsent,
+        } = &mut **failures.get_or_insert_with(|| {
+            let policy = shared.policy(path).cloned();
+            Box::new(Failures::new(RetryState::new(policy, *deadline)))
+        });
+        match again {
+            Some(Again {
+                source: Source::Shared { replay, .. },
+                ..
+            }) => {
+                if replay.is_committed() {
+                    state.commit();
+                }
+                failed.failure.is_final |= replay.has_failed();
             }
-            failed.failure.is_final |= replay.has_failed();
+            Some(_) => {}
+            None => state.commit(),
         }
-        let number = self.state.attempt();
-        let decision = self.state.on_failure(
+        let number = state.attempt();
+        let decision = state.on_failure(
             Instant::now().into_std(),
             &failed.failure,
-            self.throttle.as_deref(),
+            shared.throttle.as_deref(),
             fastrand::u64(..),
         );
+        let never_left =
+            decision == RetryDecision::Transparent && failed.failure.progress == Progress::NotSent;
         let next = match decision {
             RetryDecision::Retry(delay) => Next::After(delay),
-            RetryDecision::Transparent if failed.failure.progress == Progress::NotSent => {
-                self.unsent += 1;
+            RetryDecision::Transparent if never_left => {
+                *unsent += 1;
                 // The timer, as short as it may be, lets others run.
-                match self.unsent {
+                match unsent {
                     1 => Next::Now,
                     _ => Next::After(Duration::ZERO),
                 }
@@ -176,44 +201,45 @@ impl<B> Call<B> {
         };
         let summary = failed.summary(number);
         tracing::debug!(
-            path = self.path(),
+            path,
             attempt = %summary,
             message = %summary.message,
             ?next,
             "attempt failed"
         );
         if let Some(picked) = &failed.picked
-            && !self.tried.contains(&picked.id)
+            && !tried.contains(&picked.id)
         {
-            self.tried.push(picked.id);
+            tried.push(picked.id);
         }
-        let unsent =
-            decision == RetryDecision::Transparent && failed.failure.progress == Progress::NotSent;
-        if !unsent {
-            self.story.push(summary);
+        if !never_left {
+            story.push(summary);
         }
         next
     }
 
     /// The response decides the call: what was kept for further attempts goes.
+    #[inline]
     pub(super) fn commit(&mut self) {
         if let Some(Again {
             source: Source::Shared { replay, reader },
             ..
-        }) = self.again.take()
+        }) = &self.again
         {
-            replay.commit(reader);
+            replay.commit(*reader);
         }
+        self.again = None;
     }
 
     /// The channel's throttle, if it has one.
-    pub(super) fn take_throttle(&mut self) -> Option<Arc<Throttle>> {
-        self.throttle.take()
+    #[inline]
+    pub(super) fn throttle(&self) -> Option<Arc<Throttle>> {
+        self.shared.throttle.clone()
     }
 
     /// When the call must have ended.
     pub(super) fn deadline(&self) -> Option<Instant> {
-        self.state.deadline().map(Instant::from_std)
+        self.deadline.map(Instant::from_std)
     }
 
     /// The status of a call whose last attempt failed without a response.
@@ -222,37 +248,55 @@ impl<B> Call<B> {
         if stop == Stop::Deadline && !is_known {
             return self.deadline_exceeded();
         }
-        if self.story.len() < 2 {
-            return last;
+        match &mut self.failures {
+            Some(failures) if failures.story.len() > 1 => {
+                let story = std::mem::take(&mut failures.story);
+                CallFailed::new(story, stop.as_str(), last).into()
+            }
+            _ => last,
         }
-        CallFailed::new(std::mem::take(&mut self.story), stop.as_str(), last).into()
     }
 
     /// The response of a call whose last attempt was answered with a failure.
     pub(super) fn annotate<R>(&self, response: &mut Response<R>) {
-        if self.story.len() < 2 {
+        let story = self.story();
+        if story.len() < 2 {
             return;
         }
         // Only a Unix socket's path may have what a header may not.
-        if let Ok(value) = HeaderValue::try_from(AttemptSummary::story(&self.story)) {
+        if let Ok(value) = HeaderValue::try_from(AttemptSummary::story(story)) {
             response.headers_mut().insert(&ATTEMPTS, value);
         }
     }
 
     /// The call's time is over between two attempts.
     pub(super) fn deadline_exceeded(&self) -> Status {
-        let mut error = DeadlineExceeded::new(self.path());
-        if let Some(last) = self.story.last() {
-            let story = AttemptSummary::story(&self.story);
+        let mut error = DeadlineExceeded::new(path(self.again.as_ref()));
+        if let Some(last) = self.story().last() {
+            let story = AttemptSummary::story(self.story());
             error = error.with_last(format!("{}; attempts: {story}", last.message));
         }
         error.into()
     }
 
-    fn path(&self) -> &str {
-        let again = self.again.as_ref();
-        again.map_or("a request that is not kept", |again| again.head.path())
+    fn story(&self) -> &[AttemptSummary] {
+        self.failures.as_ref().map_or(&[], |it| &it.story)
     }
+}
+
+impl Failures {
+    fn new(state: RetryState) -> Self {
+        Self {
+            state,
+            tried: Tried::new(),
+            story: Vec::new(),
+            unsent: 0,
+        }
+    }
+}
+
+fn path<B>(again: Option<&Again<B>>) -> &str {
+    again.map_or("a request that is not kept", |again| again.head.path())
 }
 
 /// When the call must have ended: as the deadline layer says, or else its `grpc-timeout`.
@@ -260,7 +304,7 @@ fn deadline(parts: &Parts) -> Option<std::time::Instant> {
     if let Some(Deadline(at)) = parts.extensions.get() {
         return Some(*at);
     }
-    let timeout = timeout::decode(parts.headers.get(&GRPC_TIMEOUT)?)?;
+    let timeout = timeout::decode(headers::get(&parts.headers, &GRPC_TIMEOUT)?)?;
     let at = Instant::now().checked_add(timeout)?;
     Some(at.into_std())
 }

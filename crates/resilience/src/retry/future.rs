@@ -10,7 +10,7 @@ use http::{Request, Response};
 use http_body::Body;
 use pin_project_lite::pin_project;
 use tokio::time::{Instant, Sleep, sleep_until};
-use tonic::Status;
+use tonic::{Code, Status};
 use tower_service::Service;
 
 use super::call::{Call, Next, failed_head};
@@ -87,13 +87,22 @@ where
         loop {
             let next = match this.stage.as_mut().project() {
                 StageProject::Attempt { future } => {
-                    match attempted(call, ready!(future.poll(cx))) {
+                    let result = match ready!(future.poll(cx)) {
+                        Ok(response) => match failed_head(&response) {
+                            None => {
+                                call.commit();
+                                let watched = ResponseBody::watch(call.throttle(), response);
+                                return Poll::Ready(Ok(watched));
+                            }
+                            Some(code) => Ok((code, response)),
+                        },
+                        Err(error) => Err(into_status(error.into())),
+                    };
+                    match failed(call, result) {
                         Attempted::Over(result) => return Poll::Ready(result),
-                        Attempted::Next(delay) => match delay {
-                            None => Stage::Ready,
-                            Some(delay) => Stage::Delay {
-                                sleep: sleep_until(end_of(delay, call.deadline())),
-                            },
+                        Attempted::Next(None) => Stage::Ready,
+                        Attempted::Next(Some(delay)) => Stage::Delay {
+                            sleep: sleep_until(end_of(delay, call.deadline())),
                         },
                     }
                 }
@@ -117,37 +126,23 @@ where
     }
 }
 
-/// What an attempt leads to: the call's result, or the next attempt after a delay.
+/// What a failed attempt leads to: the call's result, or the next attempt after a delay.
 enum Attempted<R> {
     Over(Result<Response<ResponseBody<R>>, Status>),
     Next(Option<Duration>),
 }
 
-fn attempted<B, R, E>(call: &mut Call<B>, result: Result<Response<R>, E>) -> Attempted<R>
-where
-    E: Into<BoxError>,
-{
-    let (next, end) = match result {
-        Ok(response) => match failed_head(&response) {
-            Some(code) => {
-                let next = call.on_failure(Failed::of_response(code, &response));
-                (next, Ok(response))
-            }
-            None => {
-                call.commit();
-                return Attempted::Over(Ok(ResponseBody::watch(call.take_throttle(), response)));
-            }
-        },
-        Err(error) => {
-            let status = into_status(error.into());
-            (call.on_failure(Failed::of_status(&status)), Err(status))
-        }
-    };
-    match (next, end) {
+#[cold]
+fn failed<B, R>(call: &mut Call<B>, result: Result<(Code, Response<R>), Status>) -> Attempted<R> {
+    let next = call.on_failure(match &result {
+        Ok((code, response)) => Failed::of_response(*code, response),
+        Err(status) => Failed::of_status(status),
+    });
+    match (next, result) {
         (Next::Now, _) => Attempted::Next(None),
         (Next::After(delay), _) => Attempted::Next(Some(delay)),
         (Next::Stop(stop), Err(status)) => Attempted::Over(Err(call.fail(stop, status))),
-        (Next::Stop(_), Ok(mut response)) => {
+        (Next::Stop(_), Ok((_, mut response))) => {
             call.annotate(&mut response);
             call.commit();
             Attempted::Over(Ok(ResponseBody::watch(None, response)))

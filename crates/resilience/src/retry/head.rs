@@ -1,7 +1,8 @@
 use evenkeel_core::{Attempt, Deadline, WaitForReady};
+use http::header::{CONTENT_TYPE, TE};
 use http::request::Parts;
+use http::uri::PathAndQuery;
 use http::{Extensions, HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, Version};
-use smallvec::SmallVec;
 use tonic::GrpcMethod;
 
 use crate::timeout::{self, GRPC_TIMEOUT};
@@ -9,26 +10,93 @@ use crate::timeout::{self, GRPC_TIMEOUT};
 static PREVIOUS_ATTEMPTS: HeaderName = HeaderName::from_static("grpc-previous-rpc-attempts");
 
 /// What further attempts need of a request, beside its body.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(super) struct Head {
     method: Method,
-    uri: Uri,
+    target: Target,
     version: Version,
     headers: Headers,
     extensions: Carried,
 }
 
-/// A request's headers, each with each of its values.
+#[derive(Debug)]
+enum Target {
+    /// Nothing but a path, as generated clients have it.
+    Path(PathAndQuery),
+    Uri(Box<Uri>),
+}
+
+/// A request's headers.
 ///
-/// A copy of the map itself allocates twice; a unary call of a generated stub has two headers, and
-/// those that its interceptors add.
-type Headers = SmallVec<[(HeaderName, HeaderValue); 4]>;
+/// A copy of the map allocates twice, and a unary call of a generated client has but two headers,
+/// always the same.
+#[derive(Debug, Default)]
+struct Headers {
+    /// `te: trailers`
+    te: bool,
+    /// `content-type: application/grpc`
+    grpc: bool,
+    /// All others, each with each of its values: what interceptors have added.
+    others: Vec<(HeaderName, HeaderValue)>,
+}
+
+const TRAILERS: &str = "trailers";
+const GRPC: &str = "application/grpc";
+
+impl Target {
+    fn of(uri: &Uri) -> Self {
+        match uri.path_and_query() {
+            Some(path) if uri.scheme().is_none() && uri.authority().is_none() => {
+                Self::Path(path.clone())
+            }
+            _ => Self::Uri(Box::new(uri.clone())),
+        }
+    }
+
+    fn uri(&self) -> Uri {
+        match self {
+            Self::Path(path) => Uri::from(path.clone()),
+            Self::Uri(uri) => Uri::clone(uri),
+        }
+    }
+}
+
+impl Headers {
+    /// Copies headers; without their `grpc-timeout` if each attempt gets its own.
+    fn copy(headers: &HeaderMap, timed: bool) -> Self {
+        let mut copy = Self::default();
+        for (name, value) in headers {
+            if *name == TE && value == TRAILERS && !copy.te {
+                copy.te = true;
+            } else if *name == CONTENT_TYPE && value == GRPC && !copy.grpc {
+                copy.grpc = true;
+            } else if !(timed && *name == GRPC_TIMEOUT) {
+                copy.others.push((name.clone(), value.clone()));
+            }
+        }
+        copy
+    }
+
+    fn restore(&self) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        if self.te {
+            headers.insert(TE, HeaderValue::from_static(TRAILERS));
+        }
+        if self.grpc {
+            headers.insert(CONTENT_TYPE, HeaderValue::from_static(GRPC));
+        }
+        for (name, value) in &self.others {
+            headers.append(name, value.clone());
+        }
+        headers
+    }
+}
 
 /// A request's extensions.
 ///
 /// Cloning a map of extensions allocates for the map and for each value, so the few that every
 /// call has are kept by value.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 enum Carried {
     Usual {
         method: Option<GrpcMethod<'static>>,
@@ -40,15 +108,11 @@ enum Carried {
 
 impl Carried {
     fn of(extensions: &Extensions) -> Self {
-        let method = extensions.get::<GrpcMethod<'static>>().cloned();
-        let deadline = extensions.get::<Deadline>().copied();
-        let wait_for_ready = extensions.get::<WaitForReady>().copied();
-        let known = [
-            method.is_some(),
-            deadline.is_some(),
-            wait_for_ready.is_some(),
-        ];
-        if known.into_iter().filter(|known| *known).count() < extensions.len() {
+        let mut others = extensions.len();
+        let method = take(extensions, &mut others);
+        let deadline = take(extensions, &mut others);
+        let wait_for_ready = take(extensions, &mut others);
+        if others > 0 {
             return Self::Any(extensions.clone());
         }
         Self::Usual {
@@ -82,33 +146,33 @@ impl Carried {
     }
 }
 
-fn copy(headers: &HeaderMap) -> Headers {
-    let headers = headers.iter();
-    headers
-        .map(|(name, value)| (name.clone(), value.clone()))
-        .collect()
+/// One of the extensions, and one less to find.
+fn take<T: Clone + Send + Sync + 'static>(extensions: &Extensions, left: &mut usize) -> Option<T> {
+    if *left == 0 {
+        return None;
+    }
+    let found = extensions.get::<T>().cloned();
+    *left -= usize::from(found.is_some());
+    found
 }
 
 impl Head {
     /// Copies the head of a request. `timed` says that each attempt gets its own `grpc-timeout`.
-    pub(super) fn copy(parts: &mut Parts, timed: bool) -> Self {
-        // A header value that was made for this call is cheaper to set aside than to share.
-        let timeout = timed.then(|| parts.headers.remove(&GRPC_TIMEOUT)).flatten();
-        let head = Self {
+    pub(super) fn copy(parts: &Parts, timed: bool) -> Self {
+        Self {
             method: parts.method.clone(),
-            uri: parts.uri.clone(),
+            target: Target::of(&parts.uri),
             version: parts.version,
-            headers: copy(&parts.headers),
+            headers: Headers::copy(&parts.headers, timed),
             extensions: Carried::of(&parts.extensions),
-        };
-        if let Some(timeout) = timeout {
-            parts.headers.insert(&GRPC_TIMEOUT, timeout);
         }
-        head
     }
 
     pub(super) fn path(&self) -> &str {
-        self.uri.path()
+        match &self.target {
+            Target::Path(path) => path.path(),
+            Target::Uri(uri) => uri.path(),
+        }
     }
 
     /// The request of `attempt`, with `left` of the call's time.
@@ -120,12 +184,9 @@ impl Head {
     ) -> Request<B> {
         let mut request = Request::new(body);
         *request.method_mut() = self.method.clone();
-        *request.uri_mut() = self.uri.clone();
+        *request.uri_mut() = self.target.uri();
         *request.version_mut() = self.version;
-        let headers = request.headers_mut();
-        for (name, value) in &self.headers {
-            headers.append(name, value.clone());
-        }
+        *request.headers_mut() = self.headers.restore();
         *request.extensions_mut() = self.extensions.restore();
         if let Some(left) = left {
             let headers = request.headers_mut();

@@ -41,10 +41,37 @@ impl Default for RetryConfig {
 /// The services of a layer and of its clones share one throttle and one buffer budget.
 #[derive(Clone, Debug)]
 pub struct RetryLayer {
+    shared: Arc<Shared>,
+}
+
+/// What the services of a layer have in common, and their calls.
+#[derive(Debug)]
+pub(super) struct Shared {
     methods: Methods<RetryPolicy>,
-    throttle: Option<Arc<Throttle>>,
-    config: RetryConfig,
-    budget: Arc<Budget>,
+    pub(super) throttle: Option<Arc<Throttle>>,
+    pub(super) config: RetryConfig,
+    pub(super) budget: Arc<Budget>,
+}
+
+impl Shared {
+    fn new(
+        methods: Methods<RetryPolicy>,
+        throttle: Option<Arc<Throttle>>,
+        config: RetryConfig,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            methods,
+            throttle,
+            config,
+            budget: Arc::new(Budget::new(config.channel_buffer)),
+        })
+    }
+
+    /// What decides the retries of calls of the method at `path`.
+    pub(super) fn policy(&self, path: &str) -> Option<&RetryPolicy> {
+        let enabled = self.config.enabled;
+        enabled.then(|| self.methods.retry_policy(path)).flatten()
+    }
 }
 
 impl RetryLayer {
@@ -63,21 +90,18 @@ impl RetryLayer {
     }
 
     fn of(methods: Methods<RetryPolicy>, throttle: Option<Arc<Throttle>>) -> Self {
-        let config = RetryConfig::default();
         Self {
-            methods,
-            throttle,
-            config,
-            budget: Arc::new(Budget::new(config.channel_buffer)),
+            shared: Shared::new(methods, throttle, RetryConfig::default()),
         }
     }
 
     /// The same layer with other limits, and with a buffer budget of its own.
     #[must_use]
-    pub fn with_config(mut self, config: RetryConfig) -> Self {
-        self.config = config;
-        self.budget = Arc::new(Budget::new(config.channel_buffer));
-        self
+    pub fn with_config(self, config: RetryConfig) -> Self {
+        let (methods, throttle) = (self.shared.methods.clone(), self.shared.throttle.clone());
+        Self {
+            shared: Shared::new(methods, throttle, config),
+        }
     }
 }
 
@@ -85,12 +109,6 @@ impl<S> Layer<S> for RetryLayer {
     type Service = Retry<S>;
 
     fn layer(&self, inner: S) -> Retry<S> {
-        Retry {
-            inner,
-            methods: self.methods.clone(),
-            throttle: self.throttle.clone(),
-            config: self.config,
-            budget: Arc::clone(&self.budget),
-        }
+        Retry::new(inner, Arc::clone(&self.shared))
     }
 }

@@ -1,20 +1,17 @@
-use std::mem;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use evenkeel_core::error::{BoxError, into_status};
-use evenkeel_policy::retry::RetryPolicy;
-use evenkeel_policy::throttle::Throttle;
 use http::{Request, Response};
 use http_body::Body;
 use tonic::Status;
 use tower_service::Service;
 
 use super::call::Call;
-use super::replay::Budget;
-use super::{ReplayBody, ResponseBody, ResponseFuture, RetryConfig};
-use crate::methods::Methods;
+use super::layer::Shared;
+use super::replay::read_upfront;
+use super::{ReplayBody, ResponseBody, ResponseFuture};
 
 /// A service that tries failed calls again; see the [module](super).
 ///
@@ -23,14 +20,15 @@ use crate::methods::Methods;
 /// Clones share the throttle and the buffer budget; each call clones the inner service.
 #[derive(Clone, Debug)]
 pub struct Retry<S> {
-    pub(super) inner: S,
-    pub(super) methods: Methods<RetryPolicy>,
-    pub(super) throttle: Option<Arc<Throttle>>,
-    pub(super) config: RetryConfig,
-    pub(super) budget: Arc<Budget>,
+    inner: S,
+    pub(super) shared: Arc<Shared>,
 }
 
 impl<S> Retry<S> {
+    pub(super) const fn new(inner: S, shared: Arc<Shared>) -> Self {
+        Self { inner, shared }
+    }
+
     /// The service that each attempt goes to.
     pub const fn get_ref(&self) -> &S {
         &self.inner
@@ -56,19 +54,14 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        let policy = match self.config.enabled {
-            true => self.methods.retry_policy(request.uri().path()).cloned(),
-            false => None,
-        };
-        let limits = (self.config.call_buffer, &self.budget);
-        let (call, first) = match Call::start(request, policy, self.throttle.clone(), limits) {
-            Ok(started) => started,
+        let (parts, mut body) = request.into_parts();
+        let upfront = match read_upfront(&mut body) {
+            Ok(upfront) => upfront,
             Err(status) => return ResponseFuture::failed(self.inner.clone(), status),
         };
-        // The ready one serves this call, first and last attempt alike.
-        let next = self.inner.clone();
-        let mut inner = mem::replace(&mut self.inner, next);
-        let attempt = inner.call(first);
-        ResponseFuture::new(inner, call, attempt)
+        let (call, first) = Call::start(&parts, body, upfront, &self.shared);
+        // The ready one serves the first attempt; a clone gets ready for each further one.
+        let attempt = self.inner.call(Request::from_parts(parts, first));
+        ResponseFuture::new(self.inner.clone(), call, attempt)
     }
 }
