@@ -1,29 +1,34 @@
 use evenkeel_core::{EndpointId, EndpointIndex, EndpointView};
 
 /// The READY endpoints that a picker chooses from; never empty.
+///
+/// What every pick reads is apart from what only retries read: it shall stay in the cache.
 #[derive(Debug)]
-pub(super) struct Ready(Box<[(EndpointIndex, EndpointId)]>);
+pub(super) struct Ready {
+    indices: Box<[u32]>,
+    ids: Box<[EndpointId]>,
+}
 
 impl Ready {
     pub(super) fn new(endpoints: &[(EndpointIndex, &EndpointView)]) -> Self {
-        Self(
-            endpoints
-                .iter()
-                .map(|(index, endpoint)| (*index, endpoint.id))
-                .collect(),
-        )
+        let index =
+            |index: usize| u32::try_from(index).expect("a list of endpoints is shorter than 2³²");
+        Self {
+            indices: endpoints.iter().map(|one| index(one.0.0)).collect(),
+            ids: endpoints.iter().map(|one| one.1.id).collect(),
+        }
     }
 
     pub(super) const fn len(&self) -> usize {
-        self.0.len()
+        self.indices.len()
     }
 
     pub(super) fn index(&self, place: usize) -> EndpointIndex {
-        self.0[place].0
+        EndpointIndex(self.indices[place] as usize)
     }
 
     pub(super) fn is_tried(&self, place: usize, tried: &[EndpointId]) -> bool {
-        tried.contains(&self.0[place].1)
+        tried.contains(&self.ids[place])
     }
 
     /// The first place from `start` on, and around, that is not tried.

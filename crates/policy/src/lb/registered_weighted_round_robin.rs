@@ -23,8 +23,8 @@ use super::weighted::Scheduler;
 ///
 /// Weights with up to three decimals whose proportion can be written in whole numbers that add up
 /// to 4 096 or less are kept exactly: each rotation of that many picks gives every endpoint its share,
-/// and at no time is one a whole call ahead of or behind it. All others are kept in the long run,
-/// to within a 65 535th of the heaviest; a weight below 1/32 767 of the mean counts as that much.
+/// and at no time is one a whole call ahead of or behind it. All others are kept in the long run;
+/// of these a weight below 1/32 767 of the mean counts as that much.
 ///
 /// Picking takes no lock, and the turn goes on when the picker is rebuilt, be it for a new
 /// weight, an endpoint that comes or one that goes. States and connections: see [`petiole`].
@@ -106,7 +106,7 @@ impl WeightedPicker {
     const TURNS: usize = 16;
 
     fn next(&self) -> usize {
-        self.turns.scheduler.next(|| self.sequence.draw())
+        self.turns.scheduler.place(self.sequence.draw())
     }
 
     #[cold]

@@ -3,7 +3,9 @@
 //! | weights | scheduler |
 //! |---|---|
 //! | make a rotation of at most [`Rotation::LONGEST`] turns | [`Rotation`]: exact in each rotation, one table read per pick |
-//! | all others | [`Stride`]: exact in the long run, up to a few draws per pick |
+//! | all others | [`Stride`]: exact in the long run |
+//!
+//! Either takes one draw and one table read per pick.
 //!
 //! [`Sequence`]: super::sequence::Sequence
 
@@ -29,13 +31,20 @@ impl Scheduler {
         }
     }
 
-    /// The place, in the list of weights, of the next turn.
-    pub(super) fn next(&self, draw: impl FnMut() -> u64) -> usize {
+    /// The place, in the list of weights, whose turn a draw is.
+    pub(super) fn place(&self, drawn: u64) -> usize {
         match self {
-            Self::Rotation(rotation) => rotation.next(draw),
-            Self::Stride(stride) => stride.next(draw),
+            Self::Rotation(rotation) => rotation.place(drawn),
+            Self::Stride(stride) => stride.place(drawn),
         }
     }
+}
+
+const fn greatest_common_divisor(mut a: u64, mut b: u64) -> u64 {
+    while b != 0 {
+        (a, b) = (b, a % b);
+    }
+    a
 }
 
 #[cfg(test)]

@@ -1,6 +1,8 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
+use super::greatest_common_divisor;
+
 /// A fixed order of turns in which each endpoint has exactly its share, spread evenly.
 ///
 /// Turn by turn, no endpoint is ever a whole turn ahead of its share, nor a whole turn behind:
@@ -48,8 +50,8 @@ impl Rotation {
         }
     }
 
-    pub(super) fn next(&self, mut draw: impl FnMut() -> u64) -> usize {
-        let turn = draw() % self.turns.len() as u64;
+    pub(super) fn place(&self, drawn: u64) -> usize {
+        let turn = drawn % self.turns.len() as u64;
         usize::from(self.turns[turn as usize])
     }
 
@@ -62,6 +64,9 @@ impl Rotation {
 /// `weights` as the smallest whole numbers in the same proportion, with up to three decimals
 /// taken for exact; `None` when they add up to more than [`Rotation::LONGEST`].
 pub(super) fn reduce(weights: &[f64]) -> Option<Vec<u64>> {
+    if weights.len() as u64 > Rotation::LONGEST {
+        return None;
+    }
     [1.0, 10.0, 100.0, 1000.0].into_iter().find_map(|scale| {
         let whole = |weight: &f64| {
             let scaled = weight * scale;
@@ -78,11 +83,4 @@ pub(super) fn reduce(weights: &[f64]) -> Option<Vec<u64>> {
             .try_fold(0_u64, |sum, share| sum.checked_add(*share))?;
         (total <= Rotation::LONGEST).then_some(shares)
     })
-}
-
-const fn greatest_common_divisor(mut a: u64, mut b: u64) -> u64 {
-    while b != 0 {
-        (a, b) = (b, a % b);
-    }
-    a
 }
