@@ -101,13 +101,12 @@ where
         let shared = Arc::new(Shared::new());
         let mut tasks = JoinSet::new();
         tasks.spawn(drive(discover, policy, shared.clone()));
-        let snapshot = shared.snapshot.cached();
         Self {
             owner: Arc::new(Owner {
                 shared,
                 _driver: tasks,
             }),
-            snapshot,
+            snapshot: Cached::empty(),
         }
     }
 }
@@ -254,7 +253,8 @@ impl<S> Clone for Balance<S> {
     fn clone(&self) -> Self {
         Self {
             owner: self.owner.clone(),
-            snapshot: self.snapshot.clone(),
+            // Read by the first call: most clones of a retrying channel never make one.
+            snapshot: Cached::empty(),
         }
     }
 }

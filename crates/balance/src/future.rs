@@ -17,7 +17,7 @@ use pin_project_lite::pin_project;
 use tonic::{Code, Status};
 use tower_service::Service;
 
-use self::place::{Placed, Skipped, place};
+use self::place::{Skipped, place};
 use crate::snapshot::{EndpointTicket, Owner, Shared, Snapshot};
 
 /// The body of a response: its end settles what the balancer counts of the endpoint.
@@ -43,12 +43,25 @@ pin_project! {
     enum Stage<S, F, B> {
         /// On its way to an endpoint.
         Sent { #[pin] response: F, guard: Guard<EndpointTicket<S>>, version: u64 },
+        // These are in boxes: few requests wait, and all would be the larger for it.
         /// The layers around the picked endpoint want it to wait.
-        Unready { service: S, request: Option<Request<B>>, guard: Guard<EndpointTicket<S>>, version: u64 },
+        Unready { unready: Option<Box<Unready<S, B>>> },
         /// Waiting for the next snapshot.
-        Queued { wait: Pin<Box<dyn Future<Output = Waited> + Send>>, request: Option<Request<B>> },
+        Queued { queued: Option<Box<Queued<B>>> },
         Failed { status: Option<Status> },
     }
+}
+
+struct Unready<S, B> {
+    service: S,
+    request: Request<B>,
+    guard: Guard<EndpointTicket<S>>,
+    version: u64,
+}
+
+struct Queued<B> {
+    wait: Pin<Box<dyn Future<Output = Waited> + Send>>,
+    request: Request<B>,
 }
 
 enum Waited {
@@ -61,54 +74,55 @@ where
     S: Service<Request<B>, Error: Into<BoxError>> + Clone + Send + Sync + 'static,
     B: Send + 'static,
 {
+    #[inline]
     pub(crate) fn start(
         snapshot: &Snapshot<S>,
         request: Request<B>,
         owner: &Arc<Owner<S>>,
     ) -> Self {
         let mut skipped = Skipped::default();
-        let placed = place(snapshot, &owner.shared, request, &mut skipped);
-        let stage = Stage::of(placed, snapshot.version, &owner.shared);
         Self {
-            stage,
+            stage: place(snapshot, &owner.shared, request, &mut skipped),
             owner: owner.clone(),
             skipped,
         }
     }
 }
 
-impl<S, B> Stage<S, S::Future, B>
+impl<S, F, B> Stage<S, F, B>
 where
-    S: Service<Request<B>> + Send + Sync + 'static,
+    S: Send + Sync + 'static,
 {
-    fn of(placed: Placed<S, B>, version: u64, shared: &Arc<Shared<S>>) -> Self {
-        match placed {
-            Placed::Sent { response, guard } => Self::Sent {
-                response,
-                guard,
-                version,
-            },
-            Placed::Unready {
+    #[cold]
+    fn queued(request: Request<B>, version: u64, shared: &Arc<Shared<S>>) -> Self {
+        let deadline = request.extensions().get::<Deadline>().copied();
+        let wait = Box::pin(wait(shared.clone(), version, deadline));
+        Self::Queued {
+            queued: Some(Box::new(Queued { wait, request })),
+        }
+    }
+
+    #[cold]
+    fn unready(
+        service: S,
+        request: Request<B>,
+        guard: Guard<EndpointTicket<S>>,
+        version: u64,
+    ) -> Self {
+        Self::Unready {
+            unready: Some(Box::new(Unready {
                 service,
                 request,
                 guard,
-            } => Self::Unready {
-                service,
-                request: Some(request),
-                guard,
                 version,
-            },
-            Placed::Queue(request) => {
-                let deadline = request.extensions().get::<Deadline>().copied();
-                let wait = Box::pin(wait(shared.clone(), version, deadline));
-                Self::Queued {
-                    wait,
-                    request: Some(request),
-                }
-            }
-            Placed::Fail(status) => Self::Failed {
-                status: Some(status),
-            },
+            })),
+        }
+    }
+
+    #[cold]
+    const fn failed(status: Status) -> Self {
+        Self::Failed {
+            status: Some(status),
         }
     }
 }
@@ -163,19 +177,18 @@ where
                         None => return Poll::Ready(Err(failed(&error, guard))),
                     }
                 }
-                StageProjection::Unready {
-                    service,
-                    request,
-                    guard,
-                    version,
-                } => {
-                    let ready = ready!(service.poll_ready(cx));
-                    let request = request.take().expect("kept until the endpoint is ready");
+                StageProjection::Unready { unready } => {
+                    let waiting = unready.as_mut().expect("kept until it is ready");
+                    let ready = ready!(waiting.service.poll_ready(cx));
+                    let Unready {
+                        mut service,
+                        request,
+                        mut guard,
+                        version,
+                    } = *unready.take().expect("it was just polled");
                     match ready {
                         Ok(()) => {
                             let response = service.call(request);
-                            let version = *version;
-                            let guard = guard.take().map_or_else(Guard::empty, Guard::new);
                             this.stage.set(Stage::Sent {
                                 response,
                                 guard,
@@ -184,14 +197,15 @@ where
                             continue;
                         }
                         Err(error) => {
-                            this.skipped.add_broken(guard, *version, error.into());
+                            this.skipped.add_broken(&mut guard, version, error.into());
                             request
                         }
                     }
                 }
-                StageProjection::Queued { wait, request } => {
-                    let waited = ready!(wait.as_mut().poll(cx));
-                    let request = request.take().expect("kept while it is queued");
+                StageProjection::Queued { queued } => {
+                    let waiting = queued.as_mut().expect("kept while it is queued");
+                    let waited = ready!(waiting.wait.as_mut().poll(cx));
+                    let Queued { request, .. } = *queued.take().expect("it was just polled");
                     if let Waited::DeadlineExceeded = waited {
                         let waiting_for = shared.describe().to_string();
                         let error = DeadlineExceeded::new(request.uri().path());
@@ -204,8 +218,8 @@ where
                 }
             };
             let snapshot = shared.snapshot.load_full();
-            let placed = place(&snapshot, shared, request, this.skipped);
-            this.stage.set(Stage::of(placed, snapshot.version, shared));
+            let stage = place(&snapshot, shared, request, this.skipped);
+            this.stage.set(stage);
         }
     }
 }
@@ -222,13 +236,26 @@ fn given_back<B: 'static>(error: &Status) -> Option<Request<B>> {
 
 /// A response has begun. One that has failed already says which endpoint failed it, for whoever
 /// tries again elsewhere.
+#[inline]
 fn settle_or_watch<R: Body, S>(
     response: Response<R>,
     guard: &mut Guard<EndpointTicket<S>>,
 ) -> Response<EndpointBody<R, S>> {
-    let failed = head_status(&response).is_some_and(|code| code != Code::Ok);
+    match head_status(&response) {
+        None => guard.watch_decided(None, response),
+        decided => settle(decided, response, guard),
+    }
+}
+
+#[cold]
+fn settle<R: Body, S>(
+    decided: Option<Code>,
+    response: Response<R>,
+    guard: &mut Guard<EndpointTicket<S>>,
+) -> Response<EndpointBody<R, S>> {
+    let failed = decided.is_some_and(|code| code != Code::Ok);
     let picked = if failed { picked(guard) } else { None };
-    let mut response = guard.watch(response);
+    let mut response = guard.watch_decided(decided, response);
     if let Some(picked) = picked {
         response.extensions_mut().insert(picked);
     }

@@ -10,9 +10,9 @@ pub(crate) struct Published<T> {
     version: AtomicU64,
 }
 
-/// A reader's copy of a published value.
+/// A reader's copy of a published value, if it has read one.
 pub(crate) struct Cached<T> {
-    value: Arc<T>,
+    value: Option<Arc<T>>,
     version: u64,
 }
 
@@ -34,31 +34,32 @@ impl<T> Published<T> {
         self.value.load_full()
     }
 
-    pub(crate) fn cached(&self) -> Cached<T> {
+    #[cold]
+    fn read(&self) -> Cached<T> {
         let version = self.version.load(Ordering::Acquire);
         Cached {
-            value: self.load_full(),
+            value: Some(self.load_full()),
             version,
         }
     }
 }
 
 impl<T> Cached<T> {
-    /// The present value of `published`, of which this is a copy.
-    pub(crate) fn get(&mut self, published: &Published<T>) -> &Arc<T> {
-        if published.version.load(Ordering::Acquire) != self.version {
-            *self = published.cached();
-        }
-        &self.value
-    }
-}
-
-impl<T> Clone for Cached<T> {
-    fn clone(&self) -> Self {
+    /// Nothing yet.
+    pub(crate) const fn empty() -> Self {
         Self {
-            value: self.value.clone(),
-            version: self.version,
+            value: None,
+            version: 0,
         }
+    }
+
+    /// The present value of `published`; always of the same one.
+    #[inline]
+    pub(crate) fn get(&mut self, published: &Published<T>) -> &Arc<T> {
+        if self.value.is_none() || published.version.load(Ordering::Acquire) != self.version {
+            *self = published.read();
+        }
+        self.value.as_ref().expect("it was just read")
     }
 }
 
@@ -69,9 +70,10 @@ mod tests {
     #[test]
     fn readers_see_the_newest_value() {
         let published = Published::new(1);
-        let mut early = published.cached();
+        let mut early = Cached::empty();
+        assert_eq!(**early.get(&published), 1);
         published.publish(2);
-        assert_eq!(**early.clone().get(&published), 2);
+        assert_eq!(**early.get(&published), 2);
         published.publish(3);
         assert_eq!(**early.get(&published), 3);
     }

@@ -11,27 +11,16 @@ use http::Request;
 use tonic::{Code, Status};
 use tower_service::Service;
 
+use super::Stage;
 use crate::snapshot::{EndpointTicket, Shared, Slot, Snapshot};
 
-/// What became of a request at one snapshot.
-pub(super) enum Placed<S: Service<Request<B>>, B> {
-    Sent {
-        response: S::Future,
-        guard: Guard<EndpointTicket<S>>,
-    },
-    Unready {
-        service: S,
-        request: Request<B>,
-        guard: Guard<EndpointTicket<S>>,
-    },
-    Queue(Request<B>),
-    Fail(Status),
-}
-
-/// The endpoints that gave a request back since `version`. A newer snapshot forgets them: the
-/// endpoint's state has been looked at again.
+/// The endpoints that gave a request back, in a box: few calls see one.
 #[derive(Debug, Default)]
-pub(super) struct Skipped {
+pub(super) struct Skipped(Option<Box<Since>>);
+
+/// Those of one snapshot. A newer one forgets them: the endpoint's state has been looked at again.
+#[derive(Debug, Default)]
+struct Since {
     version: u64,
     endpoints: Tried,
     /// Why the last one did whose layers will never be ready: no newer snapshot is due for that.
@@ -48,8 +37,7 @@ impl Skipped {
     }
 
     fn add_id(&mut self, id: EndpointId, version: u64) {
-        self.forget_unless(version);
-        self.endpoints.push(id);
+        self.since(version).endpoints.push(id);
     }
 
     /// The same for an attempt whose endpoint's layers failed before they were ready.
@@ -66,29 +54,37 @@ impl Skipped {
         let mut status = Status::unavailable(reason);
         status.set_source(error.into());
         self.add(guard, version);
-        self.broken = Some(Box::new(status));
+        self.since(version).broken = Some(Box::new(status));
     }
 
-    fn forget_unless(&mut self, version: u64) {
-        if self.version != version {
-            self.version = version;
-            self.endpoints.clear();
-            self.broken = None;
+    fn since(&mut self, version: u64) -> &mut Since {
+        let since = self.0.get_or_insert_default();
+        if since.version != version {
+            **since = Since {
+                version,
+                ..Since::default()
+            };
         }
+        since
+    }
+
+    /// Those of the snapshot of `version`.
+    fn at(&self, version: u64) -> Option<&Since> {
+        self.0.as_deref().filter(|since| since.version == version)
     }
 }
 
 /// Picks an endpoint for `request` and sends it there.
+#[inline]
 pub(super) fn place<S, B>(
     snapshot: &Snapshot<S>,
-    shared: &Shared<S>,
+    shared: &Arc<Shared<S>>,
     request: Request<B>,
     skipped: &mut Skipped,
-) -> Placed<S, B>
+) -> Stage<S, S::Future, B>
 where
-    S: Service<Request<B>, Error: Into<BoxError>> + Clone,
+    S: Service<Request<B>, Error: Into<BoxError>> + Clone + Send + Sync + 'static,
 {
-    skipped.forget_unless(snapshot.version);
     loop {
         let slot = match pick(snapshot, &request, skipped) {
             Picked::Slot(slot) => slot,
@@ -96,9 +92,9 @@ where
                 if snapshot.state == ConnectivityState::Idle {
                     shared.ask_for_connection();
                 }
-                return Placed::Queue(request);
+                return Stage::queued(request, snapshot.version, shared);
             }
-            Picked::Fail(status) => return Placed::Fail(status),
+            Picked::Fail(status) => return Stage::failed(status),
         };
         let mut service = slot.service.clone();
         let deadline = request.extensions().get().map(|Deadline(at)| *at);
@@ -106,18 +102,13 @@ where
         // Nearly always ready. If not, the future asks again with its own waker.
         match service.poll_ready(&mut Context::from_waker(Waker::noop())) {
             Poll::Ready(Ok(())) => {
-                return Placed::Sent {
+                return Stage::Sent {
                     response: service.call(request),
                     guard,
+                    version: snapshot.version,
                 };
             }
-            Poll::Pending => {
-                return Placed::Unready {
-                    service,
-                    request,
-                    guard,
-                };
-            }
+            Poll::Pending => return Stage::unready(service, request, guard, snapshot.version),
             Poll::Ready(Err(error)) => {
                 skipped.add_broken(&mut guard, snapshot.version, error.into());
             }
@@ -131,6 +122,7 @@ enum Picked<'a, S> {
     Fail(Status),
 }
 
+#[inline]
 fn pick<'a, S, B>(
     snapshot: &'a Snapshot<S>,
     request: &Request<B>,
@@ -138,29 +130,44 @@ fn pick<'a, S, B>(
 ) -> Picked<'a, S> {
     let attempt = request.extensions().get::<Attempt>();
     let tried = attempt.map_or(&[][..], |attempt| &attempt.tried);
+    let skipped = skipped.at(snapshot.version);
     let avoided: Tried;
-    let tried = if skipped.endpoints.is_empty() {
-        tried
-    } else {
-        avoided = tried.iter().chain(&skipped.endpoints).copied().collect();
-        &avoided
+    let tried = match skipped {
+        None => tried,
+        Some(skipped) => {
+            avoided = tried.iter().chain(&skipped.endpoints).copied().collect();
+            &avoided
+        }
     };
     let args = PickArgs::new(request.uri().path(), request.headers(), fastrand::u64(..));
-    match snapshot.picker.pick(&args.avoiding(tried)) {
-        Pick::Endpoint(index) => match snapshot.slots.get(index.0) {
-            // It gave the request back, and the picker has no other: wait for a newer one.
-            Some(slot) if skipped.endpoints.contains(&slot.id) => match &skipped.broken {
-                Some(broken) => Picked::Fail(Status::clone(broken)),
-                None => Picked::Queue,
-            },
-            Some(slot) => Picked::Slot(slot),
-            None => {
-                let (picked, of) = (index.0, snapshot.slots.len());
-                Picked::Fail(Status::internal(format!(
-                    "the load balancing policy picked endpoint {picked} of {of}"
-                )))
-            }
+    let picked = match snapshot.picker.pick(&args.avoiding(tried)) {
+        Pick::Endpoint(index) => index.0,
+        other => return without_endpoint(other, request),
+    };
+    let Some(slot) = snapshot.slots.get(picked) else {
+        return out_of_range(picked, snapshot.slots.len());
+    };
+    match skipped {
+        // It gave the request back, and the picker has no other: wait for a newer one.
+        Some(skipped) if skipped.endpoints.contains(&slot.id) => match &skipped.broken {
+            Some(broken) => Picked::Fail(Status::clone(broken)),
+            None => Picked::Queue,
         },
+        _ => Picked::Slot(slot),
+    }
+}
+
+#[cold]
+fn out_of_range<'a, S>(picked: usize, of: usize) -> Picked<'a, S> {
+    Picked::Fail(Status::internal(format!(
+        "the load balancing policy picked endpoint {picked} of {of}"
+    )))
+}
+
+#[cold]
+fn without_endpoint<'a, S, B>(pick: Pick, request: &Request<B>) -> Picked<'a, S> {
+    match pick {
+        Pick::Endpoint(_) => unreachable!("the caller has it"),
         Pick::Queue => Picked::Queue,
         Pick::Fail(_) if waits_for_ready(request) => Picked::Queue,
         Pick::Fail(status) => Picked::Fail(control_plane(status)),
