@@ -34,7 +34,17 @@ struct Live {
     stream: RecvStream,
     /// Polled out, but not yet given back to flow control.
     unreleased: usize,
+    seen: Seen,
     shared: Arc<Shared>,
+}
+
+/// How far a body has been read.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Seen {
+    Head,
+    /// One frame of data: if the call is unary, the trailers are next.
+    One,
+    More,
 }
 
 /// The rest of a request's body on its way; ends when dropped.
@@ -61,6 +71,7 @@ impl ResponseBody {
                 pump,
                 stream,
                 unreleased: 0,
+                seen: Seen::Head,
                 shared,
             }),
         }
@@ -85,10 +96,20 @@ impl Live {
                 Err(_) => {}
             }
         }
+        // Asked for data, h2 takes the trailers out of its queue and puts them back.
+        if self.seen == Seen::One
+            && let Poll::Ready(trailers) = self.poll_trailers(cx)
+        {
+            return Poll::Ready(trailers);
+        }
         loop {
             match self.stream.poll_data(cx) {
                 Poll::Ready(Some(Ok(data))) if data.is_empty() => {}
                 Poll::Ready(Some(Ok(data))) => {
+                    self.seen = match self.seen {
+                        Seen::Head => Seen::One,
+                        Seen::One | Seen::More => Seen::More,
+                    };
                     self.unreleased += data.len();
                     if self.unreleased >= RELEASE {
                         self.release();
@@ -103,6 +124,14 @@ impl Live {
                 }
             }
         }
+        self.poll_trailers(cx)
+    }
+
+    /// Pending too while there is data before the trailers.
+    fn poll_trailers(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
         match ready!(self.stream.poll_trailers(cx)) {
             Ok(trailers) => Poll::Ready(trailers.map(|mut trailers| {
                 clean_status_details(&mut trailers);

@@ -1,5 +1,5 @@
 use std::fmt;
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::mem;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -26,12 +26,15 @@ enum State<B> {
         request: Request<B>,
         shared: Arc<Shared>,
     },
-    Sent {
-        pump: Option<Pump<B>>,
-        response: h2::client::ResponseFuture,
-        shared: Arc<Shared>,
-    },
+    Sent(Sent<B>),
     Done,
+}
+
+struct Sent<B> {
+    /// Of a body that the first poll did not see the end of, which those of most calls end in.
+    pump: Option<Box<Pump<B>>>,
+    response: h2::client::ResponseFuture,
+    shared: Arc<Shared>,
 }
 
 impl<B: RequestBody> ResponseFuture<B> {
@@ -42,9 +45,9 @@ impl<B: RequestBody> ResponseFuture<B> {
     }
 }
 
-impl<B: RequestBody> State<B> {
+impl<B: RequestBody> Sent<B> {
     fn start(
-        request: Request<B>,
+        mut request: Request<B>,
         shared: Arc<Shared>,
         cx: &mut Context<'_>,
     ) -> Result<Self, Status> {
@@ -53,9 +56,10 @@ impl<B: RequestBody> State<B> {
         if let Poll::Ready(Err(error)) = send.poll_ready(cx) {
             return Err(status::unsent(request, shared.link.reason(&error)));
         }
+        shared.head.complete(&mut request);
         let (parts, body) = request.into_parts();
-        let head = shared.head.complete(parts);
         let ended = body.is_end_stream();
+        let head = Request::from_parts(parts, ());
         let (response, stream) = send.send_request(head, ended).map_err(|error| {
             let connection = match send.poll_ready(cx) {
                 Poll::Ready(connection) => connection,
@@ -64,10 +68,60 @@ impl<B: RequestBody> State<B> {
             status::not_accepted(&error, connection, &shared.link)
         })?;
         drop(send);
-        Ok(Self::Sent {
-            pump: (!ended).then(|| Pump::new(body, stream)),
+        let mut pump = None;
+        if !ended {
+            let mut begun = Pump::new(body, stream);
+            match begun.poll(cx) {
+                Poll::Ready(ended) => ended?,
+                Poll::Pending => pump = Some(Box::new(begun)),
+            }
+        }
+        Ok(Self {
+            pump,
             response,
             shared,
+        })
+    }
+
+    fn poll_pump(&mut self, cx: &mut Context<'_>) -> Result<(), Status> {
+        if let Some(pump) = &mut self.pump
+            && let Poll::Ready(ended) = pump.poll(cx)
+        {
+            self.pump = None;
+            ended?;
+        }
+        Ok(())
+    }
+
+    fn poll_response(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Response<ResponseBody>, Status>> {
+        let result = ready!(Pin::new(&mut self.response).poll(cx));
+        Poll::Ready(match result {
+            Ok(response) => Ok(self.assemble(response)),
+            Err(error) => {
+                let stream_id = self.response.stream_id().as_u32();
+                Err(status::before_head(&error, stream_id, &self.shared.link))
+            }
+        })
+    }
+
+    fn assemble(&mut self, mut response: Response<h2::RecvStream>) -> Response<ResponseBody> {
+        clean_status_details(response.headers_mut());
+        response.map(|stream| {
+            let pump = self.pump.take();
+            if stream.is_end_stream() {
+                if let Some(mut pump) = pump {
+                    pump.stop();
+                }
+                return ResponseBody::ended();
+            }
+            let pump = pump.map(|mut pump| {
+                let rest = poll_fn(move |cx| pump.poll(cx));
+                PumpTask(self.shared.runtime.spawn(rest))
+            });
+            ResponseBody::new(stream, pump, self.shared.clone())
         })
     }
 }
@@ -79,64 +133,30 @@ impl<B: RequestBody> Future for ResponseFuture<B> {
         if let State::Unsent { .. } = self.state
             && let State::Unsent { request, shared } = mem::replace(&mut self.state, State::Done)
         {
-            self.state = State::start(request, shared, cx)?;
+            let mut sent = Sent::start(request, shared, cx)?;
+            let polled = sent.poll_response(cx);
+            if polled.is_pending() {
+                self.state = State::Sent(sent);
+            }
+            return polled;
         }
-        let State::Sent {
-            pump,
-            response,
-            shared,
-        } = &mut self.state
-        else {
+        let State::Sent(sent) = &mut self.state else {
             panic!("ResponseFuture polled after it was ready");
         };
-        if let Some(running) = pump
-            && let Poll::Ready(ended) = running.poll(cx)
-        {
-            *pump = None;
-            if let Err(status) = ended {
-                self.state = State::Done;
-                return Poll::Ready(Err(status));
-            }
-        }
-        let result = match ready!(Pin::new(&mut *response).poll(cx)) {
-            Ok(response) => Ok(assemble(response, pump.take(), shared)),
-            Err(error) => {
-                let stream_id = response.stream_id().as_u32();
-                Err(status::before_head(&error, stream_id, &shared.link))
-            }
+        let result = match sent.poll_pump(cx) {
+            Ok(()) => ready!(sent.poll_response(cx)),
+            Err(status) => Err(status),
         };
         self.state = State::Done;
         Poll::Ready(result)
     }
 }
 
-fn assemble<B: RequestBody>(
-    response: Response<h2::RecvStream>,
-    pump: Option<Pump<B>>,
-    shared: &Arc<Shared>,
-) -> Response<ResponseBody> {
-    let (mut parts, stream) = response.into_parts();
-    clean_status_details(&mut parts.headers);
-    let body = if stream.is_end_stream() {
-        if let Some(mut pump) = pump {
-            pump.stop();
-        }
-        ResponseBody::ended()
-    } else {
-        let pump = pump.map(|mut pump| {
-            let rest = std::future::poll_fn(move |cx| pump.poll(cx));
-            PumpTask(shared.runtime.spawn(rest))
-        });
-        ResponseBody::new(stream, pump, shared.clone())
-    };
-    Response::from_parts(parts, body)
-}
-
 impl<B> fmt::Debug for ResponseFuture<B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let state = match self.state {
             State::Unsent { .. } => "unsent",
-            State::Sent { .. } => "sent",
+            State::Sent(_) => "sent",
             State::Done => "done",
         };
         f.debug_tuple("ResponseFuture").field(&state).finish()

@@ -3,9 +3,8 @@ use http::header::{
     CONNECTION, CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue, TE, TRANSFER_ENCODING,
     UPGRADE, USER_AGENT,
 };
-use http::request::Parts;
 use http::uri::{Authority, PathAndQuery, Scheme};
-use http::{Request, Uri};
+use http::{Extensions, Request, Uri};
 
 /// What every request of a connection has in common, prepared once.
 #[derive(Clone, Debug)]
@@ -29,10 +28,10 @@ impl Head {
         }
     }
 
-    /// The head of a request as HTTP/2 and gRPC want it. An authority that the request's URI
+    /// Makes the head of a request as HTTP/2 and gRPC want it. An authority that the request's URI
     /// names itself stays.
-    pub(super) fn complete(&self, mut parts: Parts) -> Request<()> {
-        let mut uri = std::mem::take(&mut parts.uri).into_parts();
+    pub(super) fn complete<B>(&self, request: &mut Request<B>) {
+        let mut uri = std::mem::take(request.uri_mut()).into_parts();
         uri.scheme = Some(self.scheme.clone());
         if uri.authority.is_none() {
             uri.authority = Some(self.authority.clone());
@@ -40,9 +39,12 @@ impl Head {
         if uri.path_and_query.is_none() {
             uri.path_and_query = Some(PathAndQuery::from_static("/"));
         }
-        parts.uri = Uri::from_parts(uri).expect("scheme, authority and path are all there");
+        *request.uri_mut() =
+            Uri::from_parts(uri).expect("scheme, authority and path are all there");
+        // Nothing of them leaves: h2 would look for something there, then empty them in vain.
+        *request.extensions_mut() = Extensions::new();
 
-        let headers = &mut parts.headers;
+        let headers = request.headers_mut();
         let (mut te, mut content_type, mut user_agent, mut foreign) = (false, false, false, false);
         for (name, value) in headers.iter() {
             if *name == TE {
@@ -68,7 +70,6 @@ impl Head {
         if !user_agent {
             headers.insert(USER_AGENT, self.user_agent.clone());
         }
-        Request::from_parts(parts, ())
     }
 }
 

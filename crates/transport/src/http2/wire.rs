@@ -154,20 +154,30 @@ impl Frames {
             let skipped = self.skip.min(bytes.len());
             self.skip -= skipped;
             bytes = &bytes[skipped..];
+            if self.filled == 0
+                && let Some((head, rest)) = bytes.split_first_chunk()
+            {
+                bytes = rest;
+                highest = highest.max(self.enter(*head));
+                continue;
+            }
             let taken = bytes.len().min(self.head.len() - self.filled);
             self.head[self.filled..self.filled + taken].copy_from_slice(&bytes[..taken]);
             self.filled += taken;
             bytes = &bytes[taken..];
             if self.filled == self.head.len() {
-                let [l0, l1, l2, kind, _flags, id @ ..] = self.head;
                 self.filled = 0;
-                self.skip = u32::from_be_bytes([0, l0, l1, l2]) as usize;
-                if kind == Self::HEADERS {
-                    highest = highest.max(Some(u32::from_be_bytes(id) & 0x7fff_ffff));
-                }
+                highest = highest.max(self.enter(self.head));
             }
         }
         highest
+    }
+
+    /// Goes past the head of a frame; says which stream it is about, if it is HEADERS.
+    fn enter(&mut self, head: [u8; 9]) -> Option<u32> {
+        let [l0, l1, l2, kind, _flags, id @ ..] = head;
+        self.skip = u32::from_be_bytes([0, l0, l1, l2]) as usize;
+        (kind == Self::HEADERS).then_some(u32::from_be_bytes(id) & 0x7fff_ffff)
     }
 }
 

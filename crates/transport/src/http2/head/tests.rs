@@ -1,9 +1,10 @@
 use super::*;
 
-fn completed(request: Request<()>) -> Request<()> {
+fn completed(mut request: Request<()>) -> Request<()> {
     let authority = Authority::from_static("user.example:80");
     let agent = HeaderValue::from_static(USER_AGENT_TEXT);
-    Head::new(false, &authority, agent).complete(request.into_parts().0)
+    Head::new(false, &authority, agent).complete(&mut request);
+    request
 }
 
 #[test]
