@@ -25,9 +25,9 @@ func main() {
 }
 
 func run() error {
-	var options options
+	options := options{shape: unary}
 	flag.Var(&options.endpoints, "endpoints", "addresses to call, with commas between them")
-	flag.IntVar(&options.callers, "callers", 1, "how many callers there are, one call at a time each")
+	flag.IntVar(&options.callers, "callers", 64, "how many callers there are, one call at a time each")
 	flag.IntVar(&options.workers, "workers", 1, "how many cores the client may use")
 	flag.Var(&options.shape, "shape", "unary, unary16k or stream")
 	flag.BoolVar(&options.count, "count", false, "report allocations")
@@ -106,8 +106,6 @@ func (o options) check() error {
 		return errors.New("--callers is not negative")
 	case o.workers < 1 || o.workers > 2:
 		return errors.New("--workers is 1 or 2")
-	case o.shape == "":
-		return errors.New("--shape is needed")
 	default:
 		return nil
 	}

@@ -4,5 +4,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    evenkeel_bench_harness::run(async |options| peer_grpc::connect(&options).await)
+    evenkeel_bench_harness::run(async |options| contender_grpc::connect(&options).await)
 }
