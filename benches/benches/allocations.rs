@@ -1,8 +1,7 @@
 //! Counts what Evenkeel's layers allocate for one call over endpoints that do nothing, and the
 //! bytes of the futures and bodies, which are moved more than once.
 
-use allocation_counter::measure;
-use evenkeel_benches::stacks;
+use evenkeel_benches::{alloc, stacks};
 
 fn main() -> std::io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -13,7 +12,7 @@ fn main() -> std::io::Result<()> {
         .into_iter()
         .map(|mut stack| {
             (stack.call)();
-            let counted = measure(&mut *stack.call);
+            let ((), counted) = alloc::during(&mut *stack.call);
             (stack, counted)
         })
         .collect();
@@ -22,9 +21,9 @@ fn main() -> std::io::Result<()> {
     println!("\n| layers | allocations per call | added | bytes added | bytes of the future |");
     println!("|---|--:|--:|--:|--:|");
     for (stack, counted) in counted {
-        let added = counted.count_total - alone.count_total;
-        let bytes = counted.bytes_total - alone.bytes_total;
-        let (name, all, size) = (stack.name, counted.count_total, stack.future_bytes);
+        let added = counted.count - alone.count;
+        let bytes = counted.bytes - alone.bytes;
+        let (name, all, size) = (stack.name, counted.count, stack.future_bytes);
         println!("| {name} | {all} | {added} | {bytes} | {size} |");
     }
     println!(

@@ -10,10 +10,11 @@
 
 pub mod cell;
 pub mod contender;
-pub mod cpu;
 pub mod endpoint;
 pub mod load;
 pub mod results;
 pub mod server;
 pub mod stacks;
 pub mod stats;
+
+pub use evenkeel_bench_harness::{alloc, cpu};

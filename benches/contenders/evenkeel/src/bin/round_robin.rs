@@ -1,0 +1,16 @@
+//! Evenkeel's channel with round robin, and otherwise as it comes.
+
+use std::process::ExitCode;
+
+use contender_evenkeel::{ROUND_ROBIN, builder, ready};
+use evenkeel_bench_harness::Options;
+use evenkeel_bench_stub::Stub;
+
+fn main() -> ExitCode {
+    evenkeel_bench_harness::run(async |options: Options| {
+        let channel = builder(&options).service_config(ROUND_ROBIN).build();
+        let channel = channel.expect("the target and the config are ours");
+        ready(&channel, options.endpoints.len()).await;
+        move || Stub::new(channel.clone(), options.shape)
+    })
+}

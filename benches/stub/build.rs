@@ -1,0 +1,14 @@
+//! Compiles `proto/user.proto` without a `protoc` on the machine.
+
+use std::error::Error;
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../proto");
+    println!("cargo::rerun-if-changed={folder}");
+    let files = protox::compile(["user.proto"], [folder])?;
+    tonic_prost_build::configure()
+        .build_transport(false)
+        .build_server(std::env::var_os("CARGO_FEATURE_SERVER").is_some())
+        .compile_fds(files)?;
+    Ok(())
+}
