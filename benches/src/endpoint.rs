@@ -7,7 +7,9 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
-use evenkeel_core::{Address, Connectivity, ConnectivityState, Endpoint, Report};
+use evenkeel_core::{
+    Address, BoxError, Connectivity, ConnectivityState, Endpoint, Outcome, Report,
+};
 use http::{HeaderMap, HeaderValue, Request, Response};
 use http_body::{Body, Frame};
 use tower_service::Service;
@@ -59,6 +61,15 @@ impl<B: Body + Unpin> Service<Request<B>> for NoOp {
 }
 
 impl Connectivity for NoOp {
+    type Sender = Self;
+    type Admission = ();
+
+    fn admit(&self) -> Result<(Self, ()), BoxError> {
+        Ok((self.clone(), ()))
+    }
+
+    fn settle(&self, (): (), _: Outcome, _: &str) {}
+
     fn poll_report(&mut self, _: &mut Context<'_>) -> Poll<Option<Report>> {
         if std::mem::replace(&mut self.reported, true) {
             return Poll::Pending;

@@ -226,11 +226,8 @@ impl EndpointReport {
 
 impl<S, B, R> Service<Request<B>> for Balance<S>
 where
-    S: Service<Request<B>, Response = Response<R>, Error: Into<BoxError>>
-        + Clone
-        + Send
-        + Sync
-        + 'static,
+    S: Connectivity + Send + Sync + 'static,
+    S::Sender: Service<Request<B>, Response = Response<R>, Error: Into<BoxError>>,
     B: Send + 'static,
     R: Body<Error: Into<BoxError>>,
 {

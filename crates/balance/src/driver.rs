@@ -1,5 +1,7 @@
 //! The one task of a channel: drains discovery and reports, runs the policy, publishes snapshots.
 
+mod retired;
+
 use std::error::Error;
 use std::future::poll_fn;
 use std::hash::Hash;
@@ -11,12 +13,14 @@ use std::time::{Duration, Instant};
 
 use evenkeel_core::error::{DiscoveryRecovered, chain};
 use evenkeel_core::{BoxError, Connectivity, Discovery, Policy, Update, View};
+use tokio::task::coop::has_budget_remaining;
 use tokio::time::{Sleep, sleep};
 use tower::discover::{Change, Discover};
 use tracing::{debug, warn};
 
+use self::retired::Retired;
 use crate::endpoints::Endpoints;
-use crate::snapshot::Shared;
+use crate::snapshot::{Shared, Snapshot};
 
 /// Runs until it is aborted; if it ends otherwise, the channel is shut down.
 pub(crate) async fn drive<D>(discover: D, policy: Box<dyn Policy>, shared: Arc<Shared<D::Service>>)
@@ -32,6 +36,8 @@ where
         discovery: Discovered::Nothing,
         policy,
         shared: CloseOnDrop(shared),
+        retired: Retired::new(),
+        changes: 0,
         wake_at: None,
         errors: 0,
         pause: None,
@@ -51,6 +57,9 @@ struct Driver<D: Discover> {
     discovery: Discovered,
     policy: Box<dyn Policy>,
     shared: CloseOnDrop<D::Service>,
+    retired: Retired<Snapshot<D::Service>>,
+    /// Taken in since the policy was asked last.
+    changes: usize,
     wake_at: Option<Pin<Box<Sleep>>>,
     /// Errors of discovery in a row.
     errors: u32,
@@ -60,6 +69,15 @@ struct Driver<D: Discover> {
 
 /// Items of discovery taken in before others get their turn, however many there are.
 const BURST: usize = 256;
+
+/// Whether there may be more to take in at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Drained {
+    /// All there is.
+    Dry,
+    /// Others get their turn first.
+    Paused,
+}
 
 /// How long discovery is left alone after its second error in a row; doubled with each further.
 const FIRST_PAUSE: Duration = Duration::from_millis(10);
@@ -80,52 +98,56 @@ where
     D::Service: Connectivity + Clone + Unpin,
     D::Error: Into<BoxError>,
 {
-    /// Ready when there is something new for the policy; everything that has come by then is
-    /// taken in, so that a burst of changes makes one snapshot.
+    /// Ready when there is something new for the policy. Everything that has come by then is
+    /// taken in, so that a burst of changes makes one snapshot; but of a stream that never ends
+    /// no more than there are endpoints, so that a change costs O(1) and is never held up for ever.
     fn poll_changes(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let discovered = self.drain_discovery(cx);
-        let mut changed = discovered;
+        let mut drained = self.drain_discovery(cx);
         while self.endpoints.poll_reports(cx).is_ready() {
-            changed = true;
+            self.changes += 1;
         }
-        if discovered {
-            self.shared
-                .0
-                .directory
-                .store(Arc::new(self.endpoints.directory()));
+        if !has_budget_remaining() {
+            // What said that it has nothing may only have had no budget left.
+            cx.waker().wake_by_ref();
+            drained = Drained::Paused;
         }
+        let mut due = false;
         if let Some(wake_at) = &mut self.wake_at
             && wake_at.as_mut().poll(cx).is_ready()
         {
             self.wake_at = None;
-            changed = true;
+            due = true;
         }
+        self.retired.poll(cx);
         // Registered before it looks, so that no call is missed.
         self.shared.0.demand.register(cx.waker());
-        changed |= self.shared.0.is_call_waiting();
-        if changed && !matches!(self.discovery, Discovered::Nothing) {
+        due |= self.shared.0.is_call_waiting();
+        due |= match drained {
+            Drained::Dry => self.changes > 0,
+            Drained::Paused => self.changes >= BURST.max(self.endpoints.len()),
+        };
+        if due && !matches!(self.discovery, Discovered::Nothing) {
             Poll::Ready(())
         } else {
             Poll::Pending
         }
     }
 
-    fn drain_discovery(&mut self, cx: &mut Context<'_>) -> bool {
+    fn drain_discovery(&mut self, cx: &mut Context<'_>) -> Drained {
         if let Some(pause) = &mut self.pause {
             if pause.as_mut().poll(cx).is_pending() {
-                return false;
+                return Drained::Dry;
             }
             self.pause = None;
         }
-        let mut changed = false;
         for _ in 0..BURST {
             let Some(discover) = &mut self.discover else {
-                return changed;
+                return Drained::Dry;
             };
             let Poll::Ready(item) = Pin::new(discover).poll_discover(cx) else {
-                return changed;
+                return Drained::Dry;
             };
-            changed = true;
+            self.changes += 1;
             match item {
                 Some(Ok(change)) => {
                     self.errors = 0;
@@ -137,7 +159,7 @@ where
                 }
                 Some(Err(error)) => {
                     if self.discovery_failed(error.into(), cx).is_break() {
-                        return changed;
+                        return Drained::Dry;
                     }
                 }
                 None => {
@@ -151,7 +173,7 @@ where
             }
         }
         cx.waker().wake_by_ref();
-        changed
+        Drained::Paused
     }
 
     /// Notes an error of discovery; a break when it fails over and over.
@@ -190,6 +212,7 @@ where
 
     /// Asks the policy and carries out what it says.
     fn decide(&mut self) {
+        self.changes = 0;
         let shared = &self.shared.0;
         let (endpoints, slots) = self.endpoints.present();
         let mut view =
@@ -206,9 +229,14 @@ where
             wake_at,
             ..
         } = self.policy.update(now, &view);
+        let directory = self.endpoints.directory();
+        if !Arc::ptr_eq(&**shared.directory.load(), &directory) {
+            shared.directory.store(Arc::new(directory));
+        }
         // First the snapshot, then the connections: what they report comes after it.
-        let version = shared.publish(state, picker, slots.clone());
-        debug!(%state, version, endpoints = slots.len(), "new picker");
+        let last = shared.publish(state, picker, slots.clone());
+        debug!(%state, version = last.version + 1, endpoints = slots.len(), "new picker");
+        self.retired.push(last);
         for index in connect {
             if let Some(slot) = slots.get(index.0) {
                 slot.service.connect();

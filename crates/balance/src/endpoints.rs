@@ -1,5 +1,7 @@
 //! The endpoints of one channel, as its driver keeps them.
 
+mod next_report;
+
 use std::collections::HashMap;
 use std::future::poll_fn;
 use std::hash::Hash;
@@ -13,28 +15,39 @@ use evenkeel_core::{
 use futures_util::future::{AbortHandle, Abortable, Aborted};
 use futures_util::stream::FuturesUnordered;
 use futures_util::{Stream, ready};
-use indexmap::IndexMap;
 use parking_lot::Mutex;
 
+use self::next_report::NextReport;
 use crate::snapshot::{Slot, Slots};
 
 /// All endpoints in the order of discovery, their states, and the view a policy gets of them.
+///
+/// A change is O(1): what is O(n) waits for [`Self::present`], and is done once for all changes
+/// since the last one.
 pub(crate) struct Endpoints<K, S> {
-    known: IndexMap<K, Known<S>>,
-    keys: HashMap<EndpointId, K>,
+    /// In the order of discovery; `None` where one was removed since the last [`Self::present`].
+    known: Vec<Option<Known<S>>>,
+    /// The places in `known`.
+    keys: HashMap<K, usize>,
+    places: HashMap<EndpointId, usize>,
     watches: FuturesUnordered<Abortable<NextReport<S>>>,
     next_id: u64,
     /// Those that take new calls; their places are the policy's indices.
     views: Vec<EndpointView>,
-    places: HashMap<EndpointId, usize>,
     slots: Slots<S>,
-    /// Which endpoints take new calls has changed: views and slots must be made again.
+    /// All of them.
+    directory: Slots<S>,
+    /// Endpoints came or went, or whether one takes new calls has changed: views, slots and
+    /// directory must be made again.
     stale: bool,
 }
 
 struct Known<S> {
     slot: Arc<Slot<S>>,
     watch: AbortHandle,
+    takes_calls: bool,
+    /// Its place in the views, if it is there.
+    shown: Option<usize>,
 }
 
 impl<S> Drop for Known<S> {
@@ -45,20 +58,26 @@ impl<S> Drop for Known<S> {
 
 impl<K, S> Endpoints<K, S>
 where
-    K: Hash + Eq + Clone,
+    K: Hash + Eq,
     S: Connectivity + Clone + Unpin,
 {
     pub(crate) fn new() -> Self {
         Self {
-            known: IndexMap::new(),
+            known: Vec::new(),
             keys: HashMap::new(),
+            places: HashMap::new(),
             watches: FuturesUnordered::new(),
             next_id: 0,
             views: Vec::new(),
-            places: HashMap::new(),
             slots: Arc::new([]),
+            directory: Arc::new([]),
             stale: false,
         }
+    }
+
+    /// How many there are.
+    pub(crate) fn len(&self) -> usize {
+        self.keys.len()
     }
 
     /// Adds an endpoint, or replaces the one with the same key.
@@ -72,30 +91,33 @@ where
         };
         let id = EndpointId(self.next_id);
         self.next_id += 1;
-        let (watch, registration) = AbortHandle::new_pair();
-        let next = NextReport {
-            id,
-            service: Some(watcher),
+        let watch = self.watch(id, watcher);
+        let known = Known {
+            watch,
+            takes_calls: takes_calls(&report.endpoint),
+            shown: None,
+            slot: Arc::new(Slot {
+                id,
+                service,
+                stats: Arc::<EndpointStats>::default(),
+                report: Mutex::new(report),
+            }),
         };
-        self.watches.push(Abortable::new(next, registration));
-        let stats = Arc::<EndpointStats>::default();
-        let slot = Arc::new(Slot {
-            id,
-            service,
-            stats,
-            report: Mutex::new(report),
-        });
-        let replaced = self.known.insert(key.clone(), Known { slot, watch });
-        if let Some(replaced) = replaced {
+        let place = *self.keys.entry(key).or_insert(self.known.len());
+        self.places.insert(id, place);
+        if place == self.known.len() {
+            self.known.push(Some(known));
+        } else if let Some(replaced) = self.known[place].replace(known) {
             self.forget(&replaced);
         }
-        self.keys.insert(id, key);
         self.stale = true;
     }
 
     /// Removes an endpoint; its running calls go on. Unknown keys are ignored.
     pub(crate) fn remove(&mut self, key: &K) {
-        if let Some(removed) = self.known.shift_remove(key) {
+        if let Some(place) = self.keys.remove(key)
+            && let Some(removed) = self.known[place].take()
+        {
             self.forget(&removed);
             self.stale = true;
         }
@@ -104,83 +126,120 @@ where
     /// Its connection closes when its calls have ended. That must not wait for its last clone: a
     /// handle of the channel that nobody calls remembers the snapshot of its last call.
     fn forget(&mut self, gone: &Known<S>) {
-        self.keys.remove(&gone.slot.id);
+        self.places.remove(&gone.slot.id);
         gone.slot.service.disconnect();
+    }
+
+    fn watch(&self, id: EndpointId, service: S) -> AbortHandle {
+        let (watch, registration) = AbortHandle::new_pair();
+        let next = NextReport::new(id, service);
+        self.watches.push(Abortable::new(next, registration));
+        watch
     }
 
     /// Takes in one report; `Pending` when there is none now.
     pub(crate) fn poll_reports(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         loop {
-            match ready!(Pin::new(&mut self.watches).poll_next(cx)) {
+            let (id, service, report) = match ready!(Pin::new(&mut self.watches).poll_next(cx)) {
                 None => return Poll::Pending,
-                Some(Err(Aborted)) => {}
-                Some(Ok((id, _, None))) => {
-                    let Some(key) = self.keys.get(&id) else {
-                        continue;
-                    };
-                    let mut report = self.known[key].slot.report.lock().clone();
-                    report.state = ConnectivityState::Shutdown;
-                    self.take_report(id, report);
-                    return Poll::Ready(());
+                Some(Err(Aborted)) => continue,
+                Some(Ok(next)) => next,
+            };
+            let Some(place) = self.places.get(&id).copied() else {
+                continue;
+            };
+            let report = match report {
+                Some(report) => {
+                    let watch = self.watch(id, service);
+                    self.known_at(place).watch = watch;
+                    report
                 }
-                Some(Ok((id, service, Some(report)))) => {
-                    let Some(key) = self.keys.get(&id) else {
-                        continue;
-                    };
-                    let known = self.known.get_mut(key).expect("each id's key is known");
-                    let (watch, registration) = AbortHandle::new_pair();
-                    known.watch = watch;
-                    let next = NextReport {
-                        id,
-                        service: Some(service),
-                    };
-                    self.watches.push(Abortable::new(next, registration));
-                    self.take_report(id, report);
-                    return Poll::Ready(());
+                None => {
+                    let mut last = self.known_at(place).slot.report.lock().clone();
+                    last.state = ConnectivityState::Shutdown;
+                    last
                 }
-            }
+            };
+            self.take_report(place, report);
+            return Poll::Ready(());
         }
     }
 
-    fn take_report(&mut self, id: EndpointId, report: Report) {
-        let known = &mut self.known[&self.keys[&id]];
-        let before = {
-            let mut shown = known.slot.report.lock();
-            std::mem::replace(&mut *shown, report.clone())
-        };
-        if takes_calls(&before.endpoint) != takes_calls(&report.endpoint) {
-            self.stale = true;
-        } else if let Some(place) = self.places.get(&id) {
-            self.views[*place] = view(&known.slot, &report);
+    fn known_at(&mut self, place: usize) -> &mut Known<S> {
+        self.known[place]
+            .as_mut()
+            .expect("each id's place is known")
+    }
+
+    fn take_report(&mut self, place: usize, report: Report) {
+        let known = self.known_at(place);
+        let takes_calls = takes_calls(&report.endpoint);
+        let toggled = std::mem::replace(&mut known.takes_calls, takes_calls) != takes_calls;
+        let shown = known.shown;
+        let view = shown.map(|_| view(&known.slot, &report));
+        *known.slot.report.lock() = report;
+        if let (Some(shown), Some(view)) = (shown, view) {
+            self.views[shown] = view;
         }
+        self.stale |= toggled;
     }
 
     /// The view a policy gets, and the slots at the same places.
     pub(crate) fn present(&mut self) -> (&[EndpointView], Slots<S>) {
-        if self.stale {
-            self.stale = false;
-            self.views.clear();
-            self.places.clear();
-            let mut slots = Vec::with_capacity(self.known.len());
-            for known in self.known.values() {
-                let report = known.slot.report.lock();
-                if takes_calls(&report.endpoint) {
-                    self.places.insert(known.slot.id, self.views.len());
-                    self.views.push(view(&known.slot, &report));
-                    slots.push(known.slot.clone());
-                }
-            }
-            self.slots = slots.into();
+        if std::mem::take(&mut self.stale) {
+            self.close_gaps();
+            self.show();
         }
         (&self.views, self.slots.clone())
     }
 
-    /// Every endpoint, also those that take no new calls.
-    pub(crate) fn directory(&self) -> Vec<Arc<Slot<S>>> {
-        self.known
-            .values()
-            .map(|known| known.slot.clone())
-            .collect()
+    /// Every endpoint as of the last [`Self::present`], also those that take no new calls.
+    pub(crate) fn directory(&self) -> Slots<S> {
+        self.directory.clone()
+    }
+
+    fn close_gaps(&mut self) {
+        if self.known.len() == self.places.len() {
+            return;
+        }
+        let mut kept = 0;
+        let moved: Vec<usize> = self
+            .known
+            .iter()
+            .map(|known| {
+                let place = kept;
+                kept += usize::from(known.is_some());
+                place
+            })
+            .collect();
+        for place in self.keys.values_mut().chain(self.places.values_mut()) {
+            *place = moved[*place];
+        }
+        self.known.retain(Option::is_some);
+    }
+
+    /// Makes views, slots and directory again. Views are moved, not cloned, where there is one:
+    /// what they point to is in as many other places of memory.
+    fn show(&mut self) {
+        let mut before: Vec<_> = self.views.drain(..).map(Some).collect();
+        let mut slots = Vec::with_capacity(self.known.len());
+        for known in self.known.iter_mut().flatten() {
+            let shown = known.shown.take();
+            if known.takes_calls {
+                let kept = shown.and_then(|shown| before[shown].take());
+                known.shown = Some(self.views.len());
+                let made = || view(&known.slot, &known.slot.report.lock());
+                self.views.push(kept.unwrap_or_else(made));
+                slots.push(known.slot.clone());
+            }
+        }
+        self.slots = slots.into();
+        self.directory = if self.slots.len() == self.known.len() {
+            self.slots.clone()
+        } else {
+            let all = self.known.iter().flatten();
+            all.map(|known| known.slot.clone()).collect()
+        };
     }
 }
 
@@ -197,21 +256,4 @@ fn view<S>(slot: &Slot<S>, report: &Report) -> EndpointView {
     view.stats = slot.stats.clone();
     view.error = report.error.clone();
     view
-}
-
-/// Waits for the next report of one endpoint.
-struct NextReport<S> {
-    id: EndpointId,
-    service: Option<S>,
-}
-
-impl<S: Connectivity + Unpin> Future for NextReport<S> {
-    type Output = (EndpointId, S, Option<Report>);
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let service = self.service.as_mut().expect("polled after it was ready");
-        let report = ready!(service.poll_report(cx));
-        let service = self.service.take().expect("it was there a moment ago");
-        Poll::Ready((self.id, service, report))
-    }
 }

@@ -10,7 +10,7 @@ use std::task::{Context, Poll, ready};
 
 use evenkeel_core::error::{AttemptError, BoxError, DeadlineExceeded, cause, into_status};
 use evenkeel_core::observe::{Guard, ObservedBody, head_status};
-use evenkeel_core::{Deadline, Picked, Progress};
+use evenkeel_core::{Connectivity, Deadline, Picked, Progress};
 use http::{Request, Response};
 use http_body::Body;
 use pin_project_lite::pin_project;
@@ -18,7 +18,8 @@ use tonic::{Code, Status};
 use tower_service::Service;
 
 use self::place::{Skipped, place};
-use crate::snapshot::{EndpointTicket, Owner, Shared, Snapshot};
+use crate::snapshot::{Owner, Shared, Snapshot};
+use crate::ticket::EndpointTicket;
 
 /// The body of a response: its end settles what the balancer counts of the endpoint.
 pub type EndpointBody<R, S> = ObservedBody<R, EndpointTicket<S>>;
@@ -29,10 +30,11 @@ pin_project! {
     /// Dropping it takes the attempt back: a queued one leaves the queue, a sent one is reset.
     pub struct ResponseFuture<S, B>
     where
-        S: Service<Request<B>>,
+        S: Connectivity,
+        S::Sender: Service<Request<B>>,
     {
         #[pin]
-        stage: Stage<S, S::Future, B>,
+        stage: Stage<S, <S::Sender as Service<Request<B>>>::Future, B>,
         owner: Arc<Owner<S>>,
         skipped: Skipped,
     }
@@ -40,7 +42,7 @@ pin_project! {
 
 pin_project! {
     #[project = StageProjection]
-    enum Stage<S, F, B> {
+    enum Stage<S: Connectivity, F, B> {
         /// On its way to an endpoint.
         Sent { #[pin] response: F, guard: Guard<EndpointTicket<S>>, version: u64 },
         // These are in boxes: few requests wait, and all would be the larger for it.
@@ -52,8 +54,8 @@ pin_project! {
     }
 }
 
-struct Unready<S, B> {
-    service: S,
+struct Unready<S: Connectivity, B> {
+    sender: S::Sender,
     request: Request<B>,
     guard: Guard<EndpointTicket<S>>,
     version: u64,
@@ -71,7 +73,7 @@ enum Waited {
 
 impl<S, B> ResponseFuture<S, B>
 where
-    S: Service<Request<B>, Error: Into<BoxError>> + Clone + Send + Sync + 'static,
+    S: Connectivity<Sender: Service<Request<B>, Error: Into<BoxError>>> + Send + Sync + 'static,
     B: Send + 'static,
 {
     #[inline]
@@ -91,7 +93,7 @@ where
 
 impl<S, F, B> Stage<S, F, B>
 where
-    S: Send + Sync + 'static,
+    S: Connectivity + Send + Sync + 'static,
 {
     #[cold]
     fn queued(request: Request<B>, version: u64, shared: &Arc<Shared<S>>) -> Self {
@@ -104,14 +106,14 @@ where
 
     #[cold]
     fn unready(
-        service: S,
+        sender: S::Sender,
         request: Request<B>,
         guard: Guard<EndpointTicket<S>>,
         version: u64,
     ) -> Self {
         Self::Unready {
             unready: Some(Box::new(Unready {
-                service,
+                sender,
                 request,
                 guard,
                 version,
@@ -145,11 +147,8 @@ async fn wait<S>(shared: Arc<Shared<S>>, version: u64, deadline: Option<Deadline
 
 impl<S, B, R> Future for ResponseFuture<S, B>
 where
-    S: Service<Request<B>, Response = Response<R>, Error: Into<BoxError>>
-        + Clone
-        + Send
-        + Sync
-        + 'static,
+    S: Connectivity + Send + Sync + 'static,
+    S::Sender: Service<Request<B>, Response = Response<R>, Error: Into<BoxError>>,
     B: Send + 'static,
     R: Body<Error: Into<BoxError>>,
 {
@@ -179,16 +178,16 @@ where
                 }
                 StageProjection::Unready { unready } => {
                     let waiting = unready.as_mut().expect("kept until it is ready");
-                    let ready = ready!(waiting.service.poll_ready(cx));
+                    let ready = ready!(waiting.sender.poll_ready(cx));
                     let Unready {
-                        mut service,
+                        mut sender,
                         request,
                         mut guard,
                         version,
                     } = *unready.take().expect("it was just polled");
                     match ready {
                         Ok(()) => {
-                            let response = service.call(request);
+                            let response = sender.call(request);
                             this.stage.set(Stage::Sent {
                                 response,
                                 guard,
@@ -237,7 +236,7 @@ fn given_back<B: 'static>(error: &Status) -> Option<Request<B>> {
 /// A response has begun. One that has failed already says which endpoint failed it, for whoever
 /// tries again elsewhere.
 #[inline]
-fn settle_or_watch<R: Body, S>(
+fn settle_or_watch<R: Body, S: Connectivity>(
     response: Response<R>,
     guard: &mut Guard<EndpointTicket<S>>,
 ) -> Response<EndpointBody<R, S>> {
@@ -248,13 +247,20 @@ fn settle_or_watch<R: Body, S>(
 }
 
 #[cold]
-fn settle<R: Body, S>(
+fn settle<R: Body, S: Connectivity>(
     decided: Option<Code>,
     response: Response<R>,
     guard: &mut Guard<EndpointTicket<S>>,
 ) -> Response<EndpointBody<R, S>> {
-    let failed = decided.is_some_and(|code| code != Code::Ok);
-    let picked = if failed { picked(guard) } else { None };
+    let Some(code) = decided.filter(|code| *code != Code::Ok) else {
+        return guard.watch_decided(decided, response);
+    };
+    let picked = picked(guard);
+    if let Some(ticket) = guard.take() {
+        let told = Status::from_header_map(response.headers());
+        let message = told.as_ref().map_or("", Status::message);
+        ticket.settle_with(code.into(), message);
+    }
     let mut response = guard.watch_decided(decided, response);
     if let Some(picked) = picked {
         response.extensions_mut().insert(picked);
@@ -263,10 +269,12 @@ fn settle<R: Body, S>(
 }
 
 /// An attempt that was sent has failed without a response.
-fn failed<S>(error: &Status, guard: &mut Guard<EndpointTicket<S>>) -> Status {
+fn failed<S: Connectivity>(error: &Status, guard: &mut Guard<EndpointTicket<S>>) -> Status {
     let progress = cause::<AttemptError>(error).map_or(Progress::Sent, AttemptError::progress);
     let picked = picked(guard);
-    guard.settle(error.code().into());
+    if let Some(ticket) = guard.take() {
+        ticket.settle_status(error);
+    }
     let mut attempt = AttemptError::new(progress, error.clone());
     if let Some(picked) = picked {
         attempt = attempt.with_picked(picked);
@@ -276,13 +284,13 @@ fn failed<S>(error: &Status, guard: &mut Guard<EndpointTicket<S>>) -> Status {
     status
 }
 
-fn picked<S>(guard: &Guard<EndpointTicket<S>>) -> Option<Picked> {
-    guard.ticket().map(|ticket| ticket.slot.picked())
+fn picked<S: Connectivity>(guard: &Guard<EndpointTicket<S>>) -> Option<Picked> {
+    guard.ticket().map(|ticket| ticket.slot().picked())
 }
 
 impl<S, B> fmt::Debug for ResponseFuture<S, B>
 where
-    S: Service<Request<B>>,
+    S: Connectivity<Sender: Service<Request<B>>>,
 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ResponseFuture").finish_non_exhaustive()

@@ -24,10 +24,11 @@ mod future;
 mod published;
 mod snapshot;
 mod subchannel;
+mod ticket;
 
 pub use balance::{Balance, BalanceLayer, EndpointReport};
 pub use connect::{ConnectDiscover, ConnectLayer};
 pub use endpoint::{EndpointDiscover, EndpointLayer};
 pub use future::{EndpointBody, ResponseFuture};
-pub use snapshot::EndpointTicket;
-pub use subchannel::{Subchannel, SubchannelConfig, SubchannelFuture};
+pub use subchannel::{Connected, Subchannel, SubchannelConfig, SubchannelFuture};
+pub use ticket::EndpointTicket;

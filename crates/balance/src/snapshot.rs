@@ -1,22 +1,17 @@
 //! What the driver publishes and every call reads.
 
-use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
 
 use arc_swap::ArcSwap;
 use evenkeel_core::error::{ChannelClosed, NoEndpoint, NotReady};
-use evenkeel_core::observe::Ticket;
 use evenkeel_core::{
-    ConnectivityState, Endpoint, EndpointId, EndpointStats, Outcome, Pick, PickArgs, Picked,
-    Picker, Report,
+    ConnectivityState, Endpoint, EndpointId, EndpointStats, Pick, PickArgs, Picked, Picker, Report,
 };
 use futures_util::task::AtomicWaker;
 use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
-use tonic::Code;
 
 use crate::published::Published;
 
@@ -52,41 +47,6 @@ impl<S> Slot<S> {
     }
 }
 
-/// An attempt that was sent to a slot's endpoint.
-pub struct EndpointTicket<S> {
-    pub(crate) slot: Arc<Slot<S>>,
-    /// When its call must have ended.
-    deadline: Option<Instant>,
-}
-
-impl<S> EndpointTicket<S> {
-    pub(crate) fn begin(slot: Arc<Slot<S>>, deadline: Option<Instant>) -> Self {
-        slot.stats.begin();
-        Self { slot, deadline }
-    }
-}
-
-impl<S> Ticket for EndpointTicket<S> {
-    fn settle(self, outcome: Outcome) {
-        let outcome = match (outcome, self.deadline) {
-            // Not given up by the caller: the endpoint was too slow.
-            (Outcome::Abandoned, Some(at)) if tokio::time::Instant::now().into_std() >= at => {
-                Outcome::Failure(Code::DeadlineExceeded)
-            }
-            _ => outcome,
-        };
-        self.slot.stats.end(outcome);
-    }
-}
-
-impl<S> fmt::Debug for EndpointTicket<S> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("EndpointTicket")
-            .field(&self.slot.id)
-            .finish()
-    }
-}
-
 /// What all clones of a balancer and its driver share. The driver does not own it alone: it ends
 /// when the last clone is gone.
 pub(crate) struct Shared<S> {
@@ -95,7 +55,7 @@ pub(crate) struct Shared<S> {
     pub(crate) version: watch::Sender<u64>,
     pub(crate) state: watch::Sender<ConnectivityState>,
     /// All endpoints, also those that take no new calls.
-    pub(crate) directory: ArcSwap<Vec<Arc<Slot<S>>>>,
+    pub(crate) directory: ArcSwap<Slots<S>>,
     /// What discovery said last, if it failed.
     pub(crate) discovery: Mutex<Option<String>>,
     call_waiting: AtomicBool,
@@ -114,20 +74,23 @@ impl<S> Shared<S> {
             snapshot: Published::new(snapshot),
             version: watch::Sender::new(0),
             state: watch::Sender::new(ConnectivityState::Connecting),
-            directory: ArcSwap::default(),
+            directory: ArcSwap::from_pointee(Slots::<S>::from([])),
             discovery: Mutex::new(None),
             call_waiting: AtomicBool::new(false),
             demand: AtomicWaker::new(),
         }
     }
 
+    /// Replaces the snapshot and returns the last one. A caller may have it still: whoever drops
+    /// it last pays for taking apart a picker of all endpoints, which no call shall.
     pub(crate) fn publish(
         &self,
         state: ConnectivityState,
         picker: Arc<dyn Picker>,
         slots: Slots<S>,
-    ) -> u64 {
-        let version = self.snapshot.load_full().version + 1;
+    ) -> Arc<Snapshot<S>> {
+        let last = self.snapshot.load_full();
+        let version = last.version + 1;
         self.snapshot.publish(Snapshot {
             version,
             state,
@@ -137,7 +100,7 @@ impl<S> Shared<S> {
         self.version.send_replace(version);
         self.state
             .send_if_modified(|shown| std::mem::replace(shown, state) != state);
-        version
+        last
     }
 
     /// The driver has ended: every call fails from now on.
@@ -148,7 +111,7 @@ impl<S> Shared<S> {
             Arc::new(Always(pick)),
             Arc::new([]),
         );
-        self.directory.store(Arc::default());
+        self.directory.store(Arc::new(Slots::from([])));
     }
 
     /// A call wants a connection while the channel is IDLE.

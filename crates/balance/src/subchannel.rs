@@ -9,11 +9,12 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use evenkeel_core::error::{AttemptError, chain};
-use evenkeel_core::{Connectivity, ConnectivityState, Endpoint, Report};
+use evenkeel_core::{BoxError, Connectivity, ConnectivityState, Endpoint, Outcome, Report};
 use evenkeel_policy::backoff::BackoffConfig;
 use evenkeel_transport::{Connect, Connection, RequestBody};
 use http::{Request, Response};
-use tokio::task::JoinSet;
+use tokio::runtime::Handle;
+use tokio::task::JoinHandle;
 use tonic::{Code, Status};
 use tower_service::Service;
 
@@ -56,8 +57,13 @@ pub struct Subchannel<C: Connect> {
 
 struct Owner<C: Connect> {
     state: Arc<State<C::Connection>>,
-    /// Aborts the driver when the last clone is dropped.
-    _driver: JoinSet<()>,
+    driver: JoinHandle<()>,
+}
+
+impl<C: Connect> Drop for Owner<C> {
+    fn drop(&mut self) {
+        self.driver.abort();
+    }
 }
 
 impl<C: Connect> Subchannel<C> {
@@ -65,12 +71,11 @@ impl<C: Connect> Subchannel<C> {
     #[must_use]
     pub fn new(endpoint: Arc<Endpoint>, connector: C, config: SubchannelConfig) -> Self {
         let state = Arc::new(State::new(endpoint));
-        let mut tasks = JoinSet::new();
-        tasks.spawn(driver::drive(state.clone(), connector, config));
+        let driver = driver::drive(state.clone(), connector, config);
         Self {
             owner: Arc::new(Owner {
                 state,
-                _driver: tasks,
+                driver: Handle::current().spawn(driver),
             }),
             reports: None,
         }
@@ -91,6 +96,21 @@ impl<C: Connect> Subchannel<C> {
     fn shared(&self) -> &State<C::Connection> {
         &self.owner.state
     }
+
+    #[cold]
+    fn not_connected(&self) -> NotConnected {
+        let Report {
+            endpoint,
+            state,
+            error,
+            ..
+        } = self.report();
+        NotConnected {
+            endpoint,
+            state,
+            error: error.map(|error| chain(&*error)),
+        }
+    }
 }
 
 impl<C: Connect> Clone for Subchannel<C> {
@@ -103,6 +123,19 @@ impl<C: Connect> Clone for Subchannel<C> {
 }
 
 impl<C: Connect> Connectivity for Subchannel<C> {
+    type Sender = Connected<C::Connection>;
+    type Admission = ();
+
+    #[inline]
+    fn admit(&self) -> Result<(Self::Sender, ()), BoxError> {
+        match self.shared().connection.load_full() {
+            Some(connection) => Ok((Connected(connection), ())),
+            None => Err(self.not_connected().into()),
+        }
+    }
+
+    fn settle(&self, (): (), _: Outcome, _: &str) {}
+
     fn poll_report(&mut self, cx: &mut Context<'_>) -> Poll<Option<Report>> {
         let state = &self.owner.state;
         self.reports
@@ -141,18 +174,7 @@ where
         match self.owner.state.connection.load().as_deref() {
             Some(connection) => SubchannelFuture::sent(connection.send(request)),
             None => {
-                let Report {
-                    endpoint,
-                    state,
-                    error,
-                    ..
-                } = self.report();
-                let reason = NotConnected {
-                    endpoint,
-                    state,
-                    error: error.map(|e| chain(&*e)),
-                };
-                let error = AttemptError::unsent(request, reason);
+                let error = AttemptError::unsent(request, self.not_connected());
                 SubchannelFuture::refused(error.into_status(Code::Unavailable))
             }
         }
@@ -166,6 +188,30 @@ impl<C: Connect> fmt::Debug for Subchannel<C> {
             .field("endpoint", &report.endpoint)
             .field("state", &report.state)
             .finish_non_exhaustive()
+    }
+}
+
+/// The connection of a subchannel that is READY, for one attempt.
+#[derive(Debug)]
+pub struct Connected<H>(Arc<H>);
+
+impl<H, B> Service<Request<B>> for Connected<H>
+where
+    H: Connection,
+    B: RequestBody,
+{
+    type Response = Response<H::ResponseBody>;
+    type Error = Status;
+    type Future = H::Future<B>;
+
+    /// Always ready.
+    fn poll_ready(&mut self, _cx: &mut Context<'_>) -> Poll<Result<(), Status>> {
+        Poll::Ready(Ok(()))
+    }
+
+    #[inline]
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        self.0.send(request)
     }
 }
 

@@ -2,7 +2,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use crate::{BoxError, Endpoint};
+use crate::{BoxError, Endpoint, Outcome};
 
 /// gRPC's connectivity states, of a subchannel and of a whole channel.
 ///
@@ -128,14 +128,65 @@ impl Report {
     }
 }
 
-/// The connection side of an endpoint's service: watched and driven by the balancer's driver,
-/// passed through (or changed) by the layers around it.
+/// The side of an endpoint's service that the balancer deals with: watched and driven by its driver,
+/// asked and told about each attempt, passed through (or changed) by the layers around the
+/// connection.
+///
+/// # Attempts
+///
+/// The balancer [admits](Self::admit) an attempt, sends it through the sender that it got, and
+/// [settles](Self::settle) it once, when its response has ended. A layer that counts attempts
+/// needs no future and no body of its own then: its sender is that of the service it is around. A
+/// layer that changes requests or responses is its own sender:
+///
+/// ```
+/// # use std::task::{Context, Poll};
+/// use evenkeel_core::{BoxError, Connectivity, Outcome, Report};
+///
+/// #[derive(Clone)]
+/// struct Changes<S>(S);
+///
+/// impl<S: Connectivity + Clone> Connectivity for Changes<S> {
+///     type Sender = Self;
+///     type Admission = ();
+///
+///     fn admit(&self) -> Result<(Self, ()), BoxError> {
+///         Ok((self.clone(), ()))
+///     }
+///
+///     fn settle(&self, (): (), _: Outcome, _: &str) {}
+///     # fn poll_report(&mut self, cx: &mut Context<'_>) -> Poll<Option<Report>> { self.0.poll_report(cx) }
+///     # fn connect(&self) { self.0.connect() }
+///     # fn disconnect(&self) { self.0.disconnect() }
+///     # fn reset_backoff(&self) { self.0.reset_backoff() }
+///     // and the others as those of the service it is around
+/// }
+/// ```
 ///
 /// # Clone
 ///
 /// Clones share the endpoint's connections, but each clone has its own place in the sequence of
 /// reports: it starts with the present one.
 pub trait Connectivity {
+    /// What one attempt is sent through: a service.
+    type Sender;
+
+    /// What an admitted attempt is known by until it is settled; `()` where nothing is counted.
+    type Admission;
+
+    /// Takes in an attempt that the balancer is about to send.
+    ///
+    /// # Errors
+    ///
+    /// Why it takes none now, though its last report was READY. The balancer goes elsewhere with
+    /// it, or waits for the next report.
+    fn admit(&self) -> Result<(Self::Sender, Self::Admission), BoxError>;
+
+    /// Takes the outcome of an admitted attempt: once for each, and
+    /// [`Abandoned`](Outcome::Abandoned) for one that never left. `message` is what the failure
+    /// said, if it is known.
+    fn settle(&self, admission: Self::Admission, outcome: Outcome, message: &str);
+
     /// The present report first, then each newer one; intermediate ones may be skipped.
     ///
     /// `Ready(None)` when there will be none any more. Cancel safe.

@@ -4,7 +4,7 @@ use std::task::{Context, Poll};
 
 use evenkeel_balance::{EndpointBody, EndpointReport, Subchannel};
 use evenkeel_core::ConnectivityState;
-use evenkeel_resilience::breaker::{Breaker, ResponseBody as BreakerBody};
+use evenkeel_resilience::breaker::Breaker;
 use evenkeel_resilience::deadline::DeadlineBody;
 use evenkeel_resilience::retry::ResponseBody as RetryBody;
 use evenkeel_transport::{Connect, Connection, Connector};
@@ -49,7 +49,7 @@ pub type ResponseFuture<C = Connector> = <Stack<C> as Service<Request<tonic::bod
 pub type ResponseBody<C = Connector> = DeadlineBody<
     RetryBody<
         EndpointBody<
-            BreakerBody<<<C as Connect>::Connection as Connection>::ResponseBody>,
+            <<C as Connect>::Connection as Connection>::ResponseBody,
             Breaker<Subchannel<C>>,
         >,
     >,

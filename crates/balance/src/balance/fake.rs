@@ -9,7 +9,7 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use evenkeel_core::error::AttemptError;
 use evenkeel_core::{
-    Address, BoxError, Connectivity, ConnectivityState, Endpoint, Metadata, Report,
+    Address, BoxError, Connectivity, ConnectivityState, Endpoint, Metadata, Outcome, Report,
 };
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, Stream};
@@ -51,6 +51,7 @@ pub(super) struct Fake {
     report: watch::Sender<Report>,
     script: Mutex<VecDeque<Answer>>,
     pub(super) streams: Mutex<Vec<Frames>>,
+    pub(super) settled: Mutex<Vec<(Outcome, String)>>,
     pub(super) calls: AtomicUsize,
     pub(super) connects: AtomicUsize,
     pub(super) disconnects: AtomicUsize,
@@ -68,6 +69,7 @@ impl FakeEndpoint {
             report: watch::Sender::new(report),
             script: Mutex::default(),
             streams: Mutex::default(),
+            settled: Mutex::default(),
             calls: AtomicUsize::new(0),
             connects: AtomicUsize::new(0),
             disconnects: AtomicUsize::new(0),
@@ -113,6 +115,20 @@ impl FakeEndpoint {
 }
 
 impl Connectivity for FakeEndpoint {
+    type Sender = Self;
+    type Admission = ();
+
+    fn admit(&self) -> Result<(Self, ()), BoxError> {
+        Ok((self.clone(), ()))
+    }
+
+    fn settle(&self, (): (), outcome: Outcome, message: &str) {
+        self.shared
+            .settled
+            .lock()
+            .push((outcome, message.to_owned()));
+    }
+
     fn poll_report(&mut self, cx: &mut Context<'_>) -> Poll<Option<Report>> {
         let subscribe = || Arc::new(Mutex::new(WatchStream::new(self.shared.report.subscribe())));
         let reports = self.reports.get_or_insert_with(subscribe);

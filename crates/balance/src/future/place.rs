@@ -5,14 +5,16 @@ use std::task::{Context, Poll, Waker};
 use evenkeel_core::error::{BoxError, CallDropped, chain};
 use evenkeel_core::observe::Guard;
 use evenkeel_core::{
-    Attempt, ConnectivityState, Deadline, EndpointId, Pick, PickArgs, Tried, WaitForReady,
+    Attempt, Connectivity, ConnectivityState, Deadline, EndpointId, Pick, PickArgs, Tried,
+    WaitForReady,
 };
 use http::Request;
 use tonic::{Code, Status};
 use tower_service::Service;
 
 use super::Stage;
-use crate::snapshot::{EndpointTicket, Shared, Slot, Snapshot};
+use crate::snapshot::{Shared, Slot, Snapshot};
+use crate::ticket::EndpointTicket;
 
 /// The endpoints that gave a request back, in a box: few calls see one.
 #[derive(Debug, Default)]
@@ -29,25 +31,30 @@ struct Since {
 
 impl Skipped {
     /// Takes back an attempt that was begun at `version` and came back unsent.
-    pub(super) fn add<S>(&mut self, guard: &mut Guard<EndpointTicket<S>>, version: u64) {
-        if let Some(EndpointTicket { slot, .. }) = guard.take() {
-            slot.stats.unsent();
-            self.add_id(slot.id, version);
+    pub(super) fn add<S: Connectivity>(
+        &mut self,
+        guard: &mut Guard<EndpointTicket<S>>,
+        version: u64,
+    ) {
+        if let Some(ticket) = guard.take() {
+            self.add_id(ticket.slot().id, version);
+            ticket.take_back();
         }
     }
 
+    #[cold]
     fn add_id(&mut self, id: EndpointId, version: u64) {
         self.since(version).endpoints.push(id);
     }
 
     /// The same for an attempt whose endpoint's layers failed before they were ready.
-    pub(super) fn add_broken<S>(
+    pub(super) fn add_broken<S: Connectivity>(
         &mut self,
         guard: &mut Guard<EndpointTicket<S>>,
         version: u64,
         error: BoxError,
     ) {
-        let Some(picked) = guard.ticket().map(|ticket| ticket.slot.picked()) else {
+        let Some(picked) = guard.ticket().map(|ticket| ticket.slot().picked()) else {
             return;
         };
         let reason = format!("{}: its layers failed: {}", picked.endpoint, chain(&*error));
@@ -81,9 +88,9 @@ pub(super) fn place<S, B>(
     shared: &Arc<Shared<S>>,
     request: Request<B>,
     skipped: &mut Skipped,
-) -> Stage<S, S::Future, B>
+) -> Stage<S, <S::Sender as Service<Request<B>>>::Future, B>
 where
-    S: Service<Request<B>, Error: Into<BoxError>> + Clone + Send + Sync + 'static,
+    S: Connectivity<Sender: Service<Request<B>, Error: Into<BoxError>>> + Send + Sync + 'static,
 {
     loop {
         let slot = match pick(snapshot, &request, skipped) {
@@ -96,19 +103,23 @@ where
             }
             Picked::Fail(status) => return Stage::failed(status),
         };
-        let mut service = slot.service.clone();
         let deadline = request.extensions().get().map(|Deadline(at)| *at);
-        let mut guard = Guard::new(EndpointTicket::begin(slot.clone(), deadline));
+        let Ok((mut sender, ticket)) = EndpointTicket::begin(slot, deadline) else {
+            // Its next report says why.
+            skipped.add_id(slot.id, snapshot.version);
+            continue;
+        };
+        let mut guard = Guard::new(ticket);
         // Nearly always ready. If not, the future asks again with its own waker.
-        match service.poll_ready(&mut Context::from_waker(Waker::noop())) {
+        match sender.poll_ready(&mut Context::from_waker(Waker::noop())) {
             Poll::Ready(Ok(())) => {
                 return Stage::Sent {
-                    response: service.call(request),
+                    response: sender.call(request),
                     guard,
                     version: snapshot.version,
                 };
             }
-            Poll::Pending => return Stage::unready(service, request, guard, snapshot.version),
+            Poll::Pending => return Stage::unready(sender, request, guard, snapshot.version),
             Poll::Ready(Err(error)) => {
                 skipped.add_broken(&mut guard, snapshot.version, error.into());
             }

@@ -1,6 +1,5 @@
 //! Does what the subchannel's state machine says, and shows what came of it.
 
-use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -70,11 +69,12 @@ impl<C: Connect> Driver<C> {
     async fn dial(&mut self, until: Instant) -> Option<Connected<C::Connection>> {
         self.state.publish(ConnectivityState::Connecting, None);
         let endpoint = self.state.endpoint();
-        let mut attempt = pin!(dial(
+        // Boxed, as is the backoff's timer: most of the time, an endpoint has neither.
+        let mut attempt = Box::pin(dial(
             &self.connector,
             &endpoint,
             self.head_start,
-            until.into()
+            until.into(),
         ));
         let result = loop {
             tokio::select! {
@@ -147,7 +147,7 @@ impl<C: Connect> Driver<C> {
     async fn wait(&mut self, until: Instant) {
         self.state
             .publish(ConnectivityState::TransientFailure, None);
-        let mut backoff = pin!(tokio::time::sleep_until(until.into()));
+        let mut backoff = Box::pin(tokio::time::sleep_until(until.into()));
         loop {
             tokio::select! {
                 biased;

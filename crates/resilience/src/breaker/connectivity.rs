@@ -3,11 +3,13 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
-use evenkeel_core::{BreakerState, Connectivity, ConnectivityState, Report};
+use evenkeel_core::{BoxError, BreakerState, Connectivity, ConnectivityState, Outcome, Report};
+use evenkeel_policy::breaker::Admission;
 use tokio::time::{Sleep, sleep_until};
 use tokio_stream::Stream;
 use tokio_stream::wrappers::WatchStream;
 
+use super::ticket::failure_text;
 use super::{Breaker, BreakerStatus};
 
 /// What one clone has seen of its endpoint and its breaker.
@@ -24,6 +26,29 @@ pub(super) struct View {
 }
 
 impl<S: Connectivity> Connectivity for Breaker<S> {
+    /// The balancer settles, so that nothing of the breaker is around the attempt.
+    type Sender = S::Sender;
+    type Admission = (Admission, S::Admission);
+
+    #[inline]
+    fn admit(&self) -> Result<(S::Sender, Self::Admission), BoxError> {
+        let (sender, inner) = self.inner.admit()?;
+        match self.shared.admit() {
+            Ok(admission) => Ok((sender, (admission, inner))),
+            Err(open) => {
+                self.inner.settle(inner, Outcome::Abandoned, "");
+                Err(open.into())
+            }
+        }
+    }
+
+    #[inline]
+    fn settle(&self, (admission, inner): Self::Admission, outcome: Outcome, message: &str) {
+        self.shared
+            .settle(admission, outcome, || failure_text(outcome, message));
+        self.inner.settle(inner, outcome, message);
+    }
+
     fn poll_report(&mut self, cx: &mut Context<'_>) -> Poll<Option<Report>> {
         let shared = &self.shared;
         let view = self.view.get_or_insert_with(|| {

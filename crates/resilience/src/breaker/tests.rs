@@ -6,7 +6,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use evenkeel_core::error::{AttemptError, BreakerOpen, cause};
 use evenkeel_core::{
-    Address, BreakerState, Connectivity, ConnectivityState, Deadline, Endpoint, Progress, Report,
+    Address, BoxError, BreakerState, Connectivity, ConnectivityState, Deadline, Endpoint, Outcome,
+    Progress, Report,
 };
 use evenkeel_policy::breaker::BreakerConfig;
 use futures_util::FutureExt;
@@ -293,6 +294,15 @@ struct Subchannel {
 }
 
 impl Connectivity for Subchannel {
+    type Sender = Inner;
+    type Admission = ();
+
+    fn admit(&self) -> Result<(Inner, ()), BoxError> {
+        Ok((self.inner.clone(), ()))
+    }
+
+    fn settle(&self, (): (), _: Outcome, _: &str) {}
+
     fn poll_report(&mut self, cx: &mut Context<'_>) -> Poll<Option<Report>> {
         self.reports.poll_recv(cx)
     }

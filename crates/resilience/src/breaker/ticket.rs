@@ -46,16 +46,8 @@ impl BreakerTicket {
     /// The attempt ended, with the text of its failure.
     pub(super) fn settle_with(self, outcome: Outcome, message: &str) {
         let outcome = self.truth(outcome);
-        self.shared.settle(self.admission, outcome, || {
-            let code = match outcome {
-                Outcome::Failure(code) => code_name(code),
-                Outcome::Success | Outcome::Abandoned => "no failure",
-            };
-            match message {
-                "" => code.to_owned(),
-                message => format!("{code}: {message}"),
-            }
-        });
+        self.shared
+            .settle(self.admission, outcome, || failure_text(outcome, message));
     }
 
     /// A call that is given up at its deadline has failed, even if only its caller knows.
@@ -74,5 +66,18 @@ impl BreakerTicket {
 impl Ticket for BreakerTicket {
     fn settle(self, outcome: Outcome) {
         self.settle_with(outcome, "");
+    }
+}
+
+/// How a breaker tells the failure that tripped it.
+#[cold]
+pub(super) fn failure_text(outcome: Outcome, message: &str) -> String {
+    let code = match outcome {
+        Outcome::Failure(code) => code_name(code),
+        Outcome::Success | Outcome::Abandoned => "no failure",
+    };
+    match message {
+        "" => code.to_owned(),
+        message => format!("{code}: {message}"),
     }
 }
