@@ -14,33 +14,35 @@ use super::state::{Ask, State};
 use crate::dial::dial;
 
 /// Runs until it is aborted.
-pub(super) async fn drive<C: Connect>(
+pub(super) fn drive<C: Connect>(
     state: Arc<State<C::Connection>>,
     connector: C,
     config: SubchannelConfig,
-) {
+) -> impl Future<Output = ()> + Send + 'static {
     let head_start = config
         .head_start
         .clamp(Duration::from_millis(100), Duration::from_secs(2));
-    let machine = Machine::new(config.backoff);
-    let _closes = CloseOnDrop(state.clone());
+    let closes = CloseOnDrop(state.clone());
     let mut driver = Driver {
         state,
         connector,
         head_start,
-        machine,
+        machine: Machine::new(config.backoff),
         failing: false,
     };
-    let mut connected = None;
-    loop {
-        match driver.machine.step() {
-            Step::Idle => driver.idle().await,
-            Step::Dial { until } => connected = driver.dial(until).await,
-            Step::Serve => match connected.take() {
-                Some(connected) => driver.serve(connected).await,
-                None => driver.machine.lost(),
-            },
-            Step::Wait { until } => driver.wait(until).await,
+    async move {
+        let _closes = closes;
+        let mut connected = None;
+        loop {
+            match driver.machine.step() {
+                Step::Idle => driver.idle().await,
+                Step::Dial { until } => connected = driver.dial(until).await,
+                Step::Serve => match connected.take() {
+                    Some(connected) => driver.serve(connected).await,
+                    None => driver.machine.lost(),
+                },
+                Step::Wait { until } => driver.wait(until).await,
+            }
         }
     }
 }
