@@ -6,7 +6,7 @@ use std::error::Error;
 use std::future::poll_fn;
 use std::hash::Hash;
 use std::ops::ControlFlow;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use evenkeel_core::error::{DiscoveryRecovered, chain};
 use evenkeel_core::{BoxError, Connectivity, Discovery, Policy, Update, View};
 use tokio::task::coop::has_budget_remaining;
+use tokio::task::yield_now;
 use tokio::time::{Sleep, sleep};
 use tower::discover::{Change, Discover};
 use tracing::{debug, warn};
@@ -46,7 +47,7 @@ where
         poll_fn(|cx| driver.poll_changes(cx)).await;
         driver.decide();
         // Others get their turn, however much there is to take in.
-        tokio::task::yield_now().await;
+        yield_now().await;
     }
 }
 
@@ -100,16 +101,19 @@ where
 {
     /// Ready when there is something new for the policy. Everything that has come by then is
     /// taken in, so that a burst of changes makes one snapshot; but of a stream that never ends
-    /// no more than there are endpoints, so that a change costs O(1) and is never held up for ever.
+    /// half as many as there are endpoints, so that each costs O(1) and none is held up for ever.
     fn poll_changes(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let mut drained = self.drain_discovery(cx);
         while self.endpoints.poll_reports(cx).is_ready() {
             self.changes += 1;
         }
         if !has_budget_remaining() {
-            // What said that it has nothing may only have had no budget left.
-            cx.waker().wake_by_ref();
-            drained = Drained::Paused;
+            // What said that it has nothing may only have had no budget left, and is polled again
+            // when tokio has woken it: this task is woken after that.
+            let mut after_it = pin!(yield_now());
+            if after_it.as_mut().poll(cx).is_pending() {
+                drained = Drained::Paused;
+            }
         }
         let mut due = false;
         if let Some(wake_at) = &mut self.wake_at
@@ -124,7 +128,7 @@ where
         due |= self.shared.0.is_call_waiting();
         due |= match drained {
             Drained::Dry => self.changes > 0,
-            Drained::Paused => self.changes >= BURST.max(self.endpoints.len()),
+            Drained::Paused => self.changes >= BURST.max(self.endpoints.len() / 2),
         };
         if due && !matches!(self.discovery, Discovered::Nothing) {
             Poll::Ready(())
@@ -265,3 +269,6 @@ impl<S> Drop for CloseOnDrop<S> {
         self.0.close(reason);
     }
 }
+
+#[cfg(test)]
+mod tests;

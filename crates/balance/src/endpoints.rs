@@ -257,3 +257,6 @@ fn view<S>(slot: &Slot<S>, report: &Report) -> EndpointView {
     view.error = report.error.clone();
     view
 }
+
+#[cfg(test)]
+mod tests;

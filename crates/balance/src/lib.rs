@@ -22,6 +22,8 @@ mod endpoint;
 mod endpoints;
 mod future;
 mod published;
+#[cfg(test)]
+mod scripted;
 mod snapshot;
 mod subchannel;
 mod ticket;
