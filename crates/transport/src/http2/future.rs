@@ -23,7 +23,9 @@ pub struct ResponseFuture<B> {
 
 enum State<B> {
     Unsent {
-        request: Request<B>,
+        // Apart, so that neither is moved more than once.
+        head: Request<()>,
+        body: B,
         shared: Arc<Shared>,
     },
     Sent(Sent<B>),
@@ -38,28 +40,36 @@ struct Sent<B> {
 }
 
 impl<B: RequestBody> ResponseFuture<B> {
-    pub(super) const fn new(request: Request<B>, shared: Arc<Shared>) -> Self {
+    pub(super) fn new(request: Request<B>, shared: Arc<Shared>) -> Self {
+        let (parts, body) = request.into_parts();
+        let head = Request::from_parts(parts, ());
         Self {
-            state: State::Unsent { request, shared },
+            state: State::Unsent { head, body, shared },
         }
     }
-}
 
-impl<B: RequestBody> Sent<B> {
-    fn start(
-        mut request: Request<B>,
-        shared: Arc<Shared>,
-        cx: &mut Context<'_>,
-    ) -> Result<Self, Status> {
+    /// Sends what has not been sent yet.
+    fn start(&mut self, cx: &mut Context<'_>) -> Result<(), Status> {
+        let State::Unsent { head, shared, .. } = &mut self.state else {
+            return Ok(());
+        };
         let mut send = shared.send.clone();
         // Asked first, because a request that `send_request` does not accept is gone.
-        if let Poll::Ready(Err(error)) = send.poll_ready(cx) {
-            return Err(status::unsent(request, shared.link.reason(&error)));
+        let refused = match send.poll_ready(cx) {
+            Poll::Ready(Err(error)) => Some(shared.link.reason(&error)),
+            Poll::Ready(Ok(())) | Poll::Pending => None,
+        };
+        if refused.is_none() {
+            shared.head.complete(head);
         }
-        shared.head.complete(&mut request);
-        let (parts, body) = request.into_parts();
+        let State::Unsent { head, body, shared } = mem::replace(&mut self.state, State::Done)
+        else {
+            return Ok(());
+        };
+        if let Some(reason) = refused {
+            return Err(status::unsent(head.map(|()| body), reason));
+        }
         let ended = body.is_end_stream();
-        let head = Request::from_parts(parts, ());
         let (response, stream) = send.send_request(head, ended).map_err(|error| {
             let connection = match send.poll_ready(cx) {
                 Poll::Ready(connection) => connection,
@@ -76,13 +86,16 @@ impl<B: RequestBody> Sent<B> {
                 Poll::Pending => pump = Some(Box::new(begun)),
             }
         }
-        Ok(Self {
+        self.state = State::Sent(Sent {
             pump,
             response,
             shared,
-        })
+        });
+        Ok(())
     }
+}
 
+impl<B: RequestBody> Sent<B> {
     fn poll_pump(&mut self, cx: &mut Context<'_>) -> Result<(), Status> {
         if let Some(pump) = &mut self.pump
             && let Poll::Ready(ended) = pump.poll(cx)
@@ -130,16 +143,7 @@ impl<B: RequestBody> Future for ResponseFuture<B> {
     type Output = Result<Response<ResponseBody>, Status>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        if let State::Unsent { .. } = self.state
-            && let State::Unsent { request, shared } = mem::replace(&mut self.state, State::Done)
-        {
-            let mut sent = Sent::start(request, shared, cx)?;
-            let polled = sent.poll_response(cx);
-            if polled.is_pending() {
-                self.state = State::Sent(sent);
-            }
-            return polled;
-        }
+        self.start(cx)?;
         let State::Sent(sent) = &mut self.state else {
             panic!("ResponseFuture polled after it was ready");
         };
