@@ -1,19 +1,19 @@
 //! What a call through Evenkeel costs its process, beside what users would pick instead.
 //!
-//! `cargo bench` runs three programs: `layers` times Evenkeel's layers over an endpoint that does
-//! nothing, `allocations` counts what they allocate, and `end_to_end` compares whole channels over
-//! real servers. They print Markdown tables.
+//! [`compare`] runs whole channels, each in a process of its own; the benches `layers` and
+//! `allocations` look at Evenkeel's layers over endpoints that do nothing.
 //!
 //! # Not here
 //!
 //! Whether it works: `tests/`.
 
 pub mod cell;
-pub mod contender;
+pub mod compare;
+#[cfg(feature = "layers")]
 pub mod endpoint;
-pub mod load;
+pub mod report;
 pub mod results;
-pub mod server;
+#[cfg(feature = "layers")]
 pub mod stacks;
 pub mod stats;
 

@@ -2,8 +2,10 @@
 
 use std::convert::Infallible;
 use std::fmt;
+use std::hint::black_box;
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use bytes::Bytes;
 use evenkeel::{
@@ -21,6 +23,9 @@ use tower::discover::Change;
 use tower_service::Service;
 
 use crate::endpoint::NoOp;
+use crate::results::Layer;
+use crate::stats::Spread;
+use crate::{alloc, cpu};
 
 /// What is measured: a call through some layers.
 pub struct Stack {
@@ -33,6 +38,37 @@ pub struct Stack {
 }
 
 const ENDPOINTS: u16 = 4;
+const ROUNDS: usize = 101;
+/// In each round.
+const CALLS: u64 = 1_000;
+
+/// Times the stacks in interleaved rounds, and counts what they allocate. In CPU time, not on the
+/// wall: what other programs take of the core does not count.
+pub fn measure(stacks: &mut [Stack]) -> Vec<Layer> {
+    let mut rounds = Vec::new();
+    // The first warms up.
+    for _ in 0..=ROUNDS {
+        let ns = |stack: &mut Stack| stack.time(CALLS).as_nanos() as f64 / CALLS as f64;
+        rounds.push(stacks.iter_mut().map(ns).collect::<Vec<_>>());
+    }
+    let rounds = &rounds[1..];
+    let median = |values: &mut dyn Iterator<Item = f64>| {
+        Spread::of(values).map_or(f64::NAN, |spread| spread.median)
+    };
+    let layers = stacks.iter_mut().enumerate().map(|(place, stack)| {
+        let ((), counted) = alloc::during(&mut *stack.call);
+        Layer {
+            name: stack.name.to_owned(),
+            ns: median(&mut rounds.iter().map(|round| round[place])),
+            added_ns: median(&mut rounds.iter().map(|round| round[place] - round[0])),
+            instructions: None,
+            allocations: counted.count,
+            allocated_bytes: counted.bytes,
+            future_bytes: stack.future_bytes,
+        }
+    });
+    layers.collect()
+}
 
 fn config(timeout: &str) -> ServiceConfig {
     let json = format!(
@@ -171,6 +207,17 @@ fn request() -> Request<tonic::body::Body> {
     let extensions = request.extensions_mut();
     extensions.insert(GrpcMethod::new("UserService", "GetById"));
     request
+}
+
+impl Stack {
+    /// What so many calls take of the core.
+    pub fn time(&mut self, calls: u64) -> Duration {
+        let begin = cpu::of_thread();
+        for _ in 0..calls {
+            black_box(&mut self.call)();
+        }
+        cpu::of_thread() - begin
+    }
 }
 
 impl fmt::Debug for Stack {

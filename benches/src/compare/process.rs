@@ -1,0 +1,119 @@
+//! Programs that answer lines with lines.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::thread;
+use std::time::Duration;
+
+/// A program that runs until this is dropped.
+#[derive(Debug)]
+pub(super) struct Process {
+    child: Child,
+    input: Option<ChildStdin>,
+    lines: Receiver<String>,
+    complaints: Receiver<String>,
+}
+
+impl Process {
+    pub(super) fn start(command: &mut Command) -> Result<Self, String> {
+        let mut child = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .map_err(|error| format!("it does not start: {error}"))?;
+        let output = child.stdout.take().expect("it was asked for");
+        let errors = child.stderr.take().expect("it was asked for");
+        Ok(Self {
+            input: child.stdin.take(),
+            child,
+            lines: lines(output),
+            complaints: lines(errors),
+        })
+    }
+
+    /// The next line that it writes.
+    pub(super) fn line(&mut self, patience: Duration) -> Result<String, String> {
+        self.lines
+            .recv_timeout(patience)
+            .map_err(|_| self.complaint(patience))
+    }
+
+    /// Its answer to a line.
+    pub(super) fn ask(&mut self, line: &str, patience: Duration) -> Result<String, String> {
+        let input = self.input.as_mut().expect("it is taken when dropped");
+        if writeln!(input, "{line}").is_err() {
+            return Err(self.complaint(patience));
+        }
+        self.line(patience)
+    }
+
+    /// Why it does not answer.
+    fn complaint(&mut self, patience: Duration) -> String {
+        let ended = self.child.try_wait().ok().flatten();
+        let last = self.complaints.try_iter().last();
+        match (ended, last) {
+            (Some(status), Some(last)) => format!("{status}: {last}"),
+            (Some(status), None) => status.to_string(),
+            (None, Some(last)) => format!("no answer after {patience:?}: {last}"),
+            (None, None) => format!("no answer after {patience:?}"),
+        }
+    }
+
+    /// Lets it end by itself.
+    pub(super) fn end(mut self, patience: Duration) -> Result<(), String> {
+        drop(self.input.take());
+        // Its output ends with it.
+        while self.lines.recv_timeout(patience).is_ok() {}
+        match self.child.wait() {
+            Ok(status) if status.success() => Ok(()),
+            Ok(_) => Err(self.complaint(patience)),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        drop(self.input.take());
+        // An error means that it has ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The lines of a pipe, as a thread of its own reads them: so that waiting can end.
+fn lines(pipe: impl Read + Send + 'static) -> Receiver<String> {
+    let (sender, receiver) = channel();
+    thread::spawn(move || {
+        for line in BufReader::new(pipe).lines() {
+            let Ok(line) = line else { return };
+            if sender.send(line).is_err() {
+                return;
+            }
+        }
+    });
+    receiver
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PATIENCE: Duration = Duration::from_secs(60);
+
+    #[test]
+    fn a_program_that_fails_says_why() {
+        let mut process = Process::start(Command::new("sh").args([
+            "-c",
+            "echo ready; read line; echo $line; echo tired >&2; exit 3",
+        ]))
+        .unwrap();
+        assert_eq!(process.line(PATIENCE).unwrap(), "ready");
+        assert_eq!(process.ask("run 1", PATIENCE).unwrap(), "run 1");
+        let error = process.end(PATIENCE).unwrap_err();
+        assert!(error.contains('3'), "{error}");
+        assert!(error.contains("tired"), "{error}");
+    }
+}
