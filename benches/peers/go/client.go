@@ -27,7 +27,10 @@ type client struct {
 	channel *grpc.ClientConn
 }
 
-// connect returns once every endpoint has answered a call.
+// call makes one call, and reads its answers to the end.
+type call func(context.Context, ...grpc.CallOption) error
+
+// connect returns a channel that has yet to connect.
 func connect(endpoints []string) (*client, error) {
 	addresses := manual.NewBuilderWithScheme("fixed")
 	state := resolver.State{}
@@ -45,14 +48,11 @@ func connect(endpoints []string) (*client, error) {
 	if err != nil {
 		return nil, err
 	}
-	client := &client{channel}
-	if err := client.reachAll(endpoints); err != nil {
-		return nil, fmt.Errorf("not all endpoints answer: %w", err)
-	}
-	return client, nil
+	return &client{channel}, nil
 }
 
-func (c *client) reachAll(endpoints []string) error {
+// reach returns once every endpoint has answered a call.
+func reach(endpoints []string, call call) error {
 	ctx, cancel := context.WithTimeout(context.Background(), connectTimeout)
 	defer cancel()
 	missing := make(map[string]bool)
@@ -61,10 +61,8 @@ func (c *client) reachAll(endpoints []string) error {
 	}
 	for len(missing) > 0 {
 		var answered peer.Peer
-		request, response := &getByIDRequest{id: 1}, &userResponse{}
-		err := c.channel.Invoke(ctx, getByID, request, response, grpc.Peer(&answered), grpc.WaitForReady(true))
-		if err != nil {
-			return err
+		if err := call(ctx, grpc.Peer(&answered), grpc.WaitForReady(true)); err != nil {
+			return fmt.Errorf("not all endpoints answer: %w", err)
 		}
 		delete(missing, answered.Addr.String())
 	}
@@ -74,9 +72,9 @@ func (c *client) reachAll(endpoints []string) error {
 func (c *client) close() { c.channel.Close() }
 
 // getByID makes one unary call.
-func (c *client) getByID(ctx context.Context, request *getByIDRequest) error {
+func (c *client) getByID(ctx context.Context, request *getByIDRequest, options ...grpc.CallOption) error {
 	var response userResponse
-	if err := c.channel.Invoke(ctx, getByID, request, &response); err != nil {
+	if err := c.channel.Invoke(ctx, getByID, request, &response, options...); err != nil {
 		return err
 	}
 	return response.check(1)
@@ -85,8 +83,8 @@ func (c *client) getByID(ctx context.Context, request *getByIDRequest) error {
 var listing = &grpc.StreamDesc{StreamName: "ListUsers", ServerStreams: true}
 
 // listUsers makes one call, and reads its messages to the end.
-func (c *client) listUsers(ctx context.Context, request *listUsersRequest) error {
-	stream, err := c.channel.NewStream(ctx, listing, listUsers)
+func (c *client) listUsers(ctx context.Context, request *listUsersRequest, options ...grpc.CallOption) error {
+	stream, err := c.channel.NewStream(ctx, listing, listUsers, options...)
 	if err != nil {
 		return err
 	}

@@ -6,6 +6,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"google.golang.org/grpc"
 )
 
 // until says when callers stop: after the time, or after so many calls in all.
@@ -27,29 +29,34 @@ type load struct {
 }
 
 type caller struct {
-	call      func(context.Context) error
+	call      call
 	latencies histogram
 	calls     uint64
 }
 
-func newLoad(client *client, options options) *load {
+func newLoad(call call, callers int) *load {
 	load := &load{}
-	for range max(options.callers, 1) {
-		load.callers = append(load.callers, &caller{call: calling(client, options.shape)})
+	for range max(callers, 1) {
+		load.callers = append(load.callers, &caller{call: call})
 	}
 	return load
 }
 
-func calling(client *client, shape shape) func(context.Context) error {
+// calling is what callers of this shape do.
+func calling(client *client, shape shape) call {
 	if shape == stream {
 		request := &listUsersRequest{fromID: 1, count: streamed}
-		return func(ctx context.Context) error { return client.listUsers(ctx, request) }
+		return func(ctx context.Context, options ...grpc.CallOption) error {
+			return client.listUsers(ctx, request, options...)
+		}
 	}
 	request := &getByIDRequest{id: 1}
 	if shape == unary16k {
 		request.padding = strings.Repeat("x", 16<<10)
 	}
-	return func(ctx context.Context) error { return client.getByID(ctx, request) }
+	return func(ctx context.Context, options ...grpc.CallOption) error {
+		return client.getByID(ctx, request, options...)
+	}
 }
 
 // run lets all callers call until it is over. The first error ends it.

@@ -45,7 +45,11 @@ func run() error {
 		return err
 	}
 	defer client.close()
-	load := newLoad(client, options)
+	call := calling(client, options.shape)
+	if err := reach(options.endpoints, call); err != nil {
+		return err
+	}
+	load := newLoad(call, options.callers)
 	// With no callers, which is how memory is measured, connecting is all there is.
 	if options.callers > 0 {
 		if _, err := load.run(until{time: warmUp}); err != nil {
