@@ -27,7 +27,11 @@ pub fn petiole<'a>(
     let mut update = Update::new(
         state,
         match state {
-            ConnectivityState::Ready => picker(in_state(ConnectivityState::Ready).collect()),
+            ConnectivityState::Ready => {
+                let mut ready = Vec::with_capacity(view.endpoints.len());
+                ready.extend(in_state(ConnectivityState::Ready));
+                picker(ready)
+            }
             ConnectivityState::Idle | ConnectivityState::Connecting => Arc::new(QueuePicker),
             ConnectivityState::TransientFailure | ConnectivityState::Shutdown => {
                 Arc::new(FailPicker::no_endpoint(view))
