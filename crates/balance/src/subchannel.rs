@@ -4,7 +4,7 @@ mod driver;
 mod state;
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -13,6 +13,7 @@ use evenkeel_core::{BoxError, Connectivity, ConnectivityState, Endpoint, Outcome
 use evenkeel_policy::backoff::BackoffConfig;
 use evenkeel_transport::{Connect, Connection, RequestBody};
 use http::{Request, Response};
+use parking_lot::Mutex;
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 use tonic::{Code, Status};
@@ -43,8 +44,9 @@ impl Default for SubchannelConfig {
 /// The connection slot of one endpoint: a service that sends requests over the endpoint's
 /// connection, and a [`Connectivity`] that the balancer watches and drives.
 ///
-/// It starts IDLE; a task of its own dials, waits between attempts, and notices the end of the
-/// connection. A request while it is not READY comes back unsent: its error holds the request.
+/// It starts IDLE. From the first time it is asked to connect, a task of its own dials, waits
+/// between attempts, and notices the end of the connection. A request while it is not READY comes
+/// back unsent: its error holds the request.
 ///
 /// # Clone
 ///
@@ -52,30 +54,63 @@ impl Default for SubchannelConfig {
 /// responses have ended, the connection.
 pub struct Subchannel<C: Connect> {
     owner: Arc<Owner<C>>,
-    reports: Option<Reports>,
+    reports: Option<Reports<C::Connection>>,
 }
 
 struct Owner<C: Connect> {
     state: Arc<State<C::Connection>>,
-    driver: JoinHandle<()>,
+    /// Until it is asked to connect for the first time: most of many endpoints may never be.
+    dormant: Mutex<Option<Dormant<C>>>,
+    driver: OnceLock<JoinHandle<()>>,
+}
+
+/// What the driver will need.
+struct Dormant<C> {
+    connector: C,
+    config: SubchannelConfig,
+    runtime: Handle,
+}
+
+impl<C: Connect> Owner<C> {
+    fn start(&self) {
+        let dormant = self.dormant.lock().take();
+        if let Some(Dormant {
+            connector,
+            config,
+            runtime,
+        }) = dormant
+        {
+            let driver = driver::drive(self.state.clone(), connector, config);
+            self.driver
+                .set(runtime.spawn(driver))
+                .expect("it is dormant only once");
+        }
+    }
 }
 
 impl<C: Connect> Drop for Owner<C> {
     fn drop(&mut self) {
-        self.driver.abort();
+        if let Some(driver) = self.driver.get() {
+            driver.abort();
+        }
     }
 }
 
 impl<C: Connect> Subchannel<C> {
-    /// A subchannel to `endpoint`, IDLE. Must be called within a tokio runtime.
+    /// A subchannel to `endpoint`, IDLE. Must be called within a tokio runtime, which will run its
+    /// task.
     #[must_use]
     pub fn new(endpoint: Arc<Endpoint>, connector: C, config: SubchannelConfig) -> Self {
-        let state = Arc::new(State::new(endpoint));
-        let driver = driver::drive(state.clone(), connector, config);
+        let dormant = Dormant {
+            connector,
+            config,
+            runtime: Handle::current(),
+        };
         Self {
             owner: Arc::new(Owner {
-                state,
-                driver: Handle::current().spawn(driver),
+                state: Arc::new(State::new(endpoint)),
+                dormant: Mutex::new(Some(dormant)),
+                driver: OnceLock::new(),
             }),
             reports: None,
         }
@@ -139,11 +174,13 @@ impl<C: Connect> Connectivity for Subchannel<C> {
     fn poll_report(&mut self, cx: &mut Context<'_>) -> Poll<Option<Report>> {
         let state = &self.owner.state;
         self.reports
-            .get_or_insert_with(|| state.reports())
+            .get_or_insert_with(|| Reports::new(state.clone()))
             .poll_next(cx)
+            .map(Some)
     }
 
     fn connect(&self) {
+        self.owner.start();
         self.shared().ask(state::Ask::Connect);
     }
 

@@ -1,22 +1,30 @@
 use std::fmt;
-use std::pin::Pin;
+use std::mem;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
 use arc_swap::ArcSwapOption;
 use evenkeel_core::{BoxError, ConnectivityState, Endpoint, Report};
 use parking_lot::Mutex;
-use tokio::sync::{Notify, watch};
-use tokio_stream::Stream;
-use tokio_stream::wrappers::WatchStream;
+use tokio::sync::Notify;
 
 /// What a subchannel's handles and its driver share.
 pub(super) struct State<H> {
     /// The connection calls go over; set exactly while READY.
     pub(super) connection: ArcSwapOption<H>,
-    report: watch::Sender<Report>,
+    told: Mutex<Told>,
     asked: Mutex<Asked>,
     ask: Notify,
+}
+
+/// The present report, and who waits for another. Not a `watch` channel, which is ten times the
+/// size: there may be many thousands of these, with one watcher each.
+struct Told {
+    report: Report,
+    /// Grows with each change.
+    version: u64,
+    watchers: u64,
+    waiting: Vec<(u64, Waker)>,
 }
 
 /// What a handle asks of the driver.
@@ -36,39 +44,54 @@ struct Asked {
 
 impl<H> State<H> {
     pub(super) fn new(endpoint: Arc<Endpoint>) -> Self {
-        let report = Report::new(endpoint, ConnectivityState::Idle);
+        let told = Told {
+            report: Report::new(endpoint, ConnectivityState::Idle),
+            version: 1,
+            watchers: 0,
+            waiting: Vec::new(),
+        };
         Self {
             connection: ArcSwapOption::empty(),
-            report: watch::Sender::new(report),
+            told: Mutex::new(told),
             asked: Mutex::default(),
             ask: Notify::new(),
         }
     }
 
     pub(super) fn report(&self) -> Report {
-        self.report.borrow().clone()
-    }
-
-    pub(super) fn reports(&self) -> Reports {
-        Reports(WatchStream::new(self.report.subscribe()))
+        self.told.lock().report.clone()
     }
 
     pub(super) fn endpoint(&self) -> Arc<Endpoint> {
-        self.report.borrow().endpoint.clone()
+        self.told.lock().report.endpoint.clone()
     }
 
     pub(super) fn set_endpoint(&self, endpoint: Arc<Endpoint>) {
-        self.report.send_if_modified(|report| {
+        self.change(|report| {
             let changed = report.endpoint != endpoint;
             report.endpoint = endpoint;
             changed
         });
     }
 
+    /// Wakes the watchers if `change` says that there is something new.
+    fn change(&self, change: impl FnOnce(&mut Report) -> bool) {
+        let mut told = self.told.lock();
+        if !change(&mut told.report) {
+            return;
+        }
+        told.version += 1;
+        let waiting = mem::take(&mut told.waiting);
+        drop(told);
+        for (_, waker) in waiting {
+            waker.wake();
+        }
+    }
+
     /// Publishes a state; `error` replaces the last one unless it is `None`, and READY clears it.
     /// Nobody is told what has not changed.
     pub(super) fn publish(&self, state: ConnectivityState, error: Option<BoxError>) {
-        self.report.send_if_modified(|report| {
+        self.change(|report| {
             let failing = match state {
                 ConnectivityState::TransientFailure | ConnectivityState::Shutdown => true,
                 ConnectivityState::Connecting => report.failing,
@@ -122,16 +145,54 @@ impl Asked {
     }
 }
 
-/// The sequence of reports one watcher sees.
-pub(super) struct Reports(WatchStream<Report>);
+/// The sequence of reports one watcher sees: always the newest, none twice.
+pub(super) struct Reports<H> {
+    state: Arc<State<H>>,
+    watcher: u64,
+    seen: u64,
+}
 
-impl Reports {
-    pub(super) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Report>> {
-        Pin::new(&mut self.0).poll_next(cx)
+impl<H> Reports<H> {
+    pub(super) fn new(state: Arc<State<H>>) -> Self {
+        let watcher = {
+            let mut told = state.told.lock();
+            told.watchers += 1;
+            told.watchers
+        };
+        Self {
+            state,
+            watcher,
+            seen: 0,
+        }
+    }
+
+    pub(super) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Report> {
+        let mut told = self.state.told.lock();
+        if self.seen != told.version {
+            self.seen = told.version;
+            return Poll::Ready(told.report.clone());
+        }
+        let mut waiting = told.waiting.iter_mut();
+        match waiting.find(|(watcher, _)| *watcher == self.watcher) {
+            Some((_, waker)) => waker.clone_from(cx.waker()),
+            None => {
+                // There is only one, nearly always.
+                told.waiting.reserve_exact(1);
+                told.waiting.push((self.watcher, cx.waker().clone()));
+            }
+        }
+        Poll::Pending
     }
 }
 
-impl fmt::Debug for Reports {
+impl<H> Drop for Reports<H> {
+    fn drop(&mut self) {
+        let mut told = self.state.told.lock();
+        told.waiting.retain(|(watcher, _)| *watcher != self.watcher);
+    }
+}
+
+impl<H> fmt::Debug for Reports<H> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Reports")
     }

@@ -296,3 +296,49 @@ fn refused() -> ConnectError {
     let error = ConnectError::new("10.0.0.1:80".parse().unwrap(), ConnectStep::Dial);
     error.with_source("connection refused")
 }
+
+#[tokio::test]
+async fn an_endpoint_has_no_task_until_it_is_asked_to_connect() {
+    let tasks = || {
+        tokio::runtime::Handle::current()
+            .metrics()
+            .num_alive_tasks()
+    };
+    let mut test = Test::new();
+    assert_eq!(test.report().await.state, ConnectivityState::Idle);
+    test.subchannel.disconnect();
+    test.subchannel.reset_backoff();
+    assert_eq!(tasks(), 0);
+    test.subchannel.connect();
+    test.subchannel.clone().connect();
+    assert_eq!(tasks(), 1);
+    test.wait_for(ConnectivityState::Connecting).await;
+    drop(test);
+    while tasks() > 0 {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn each_watcher_sees_the_newest_report_once() {
+    let mut test = Test::new();
+    let (mut other, mut gone) = (test.subchannel.clone(), test.subchannel.clone());
+    for watcher in [&mut test.subchannel, &mut other, &mut gone] {
+        let report = poll_fn(|cx| watcher.poll_report(cx)).await.unwrap();
+        assert_eq!(report.state, ConnectivityState::Idle);
+        assert!(
+            poll_fn(|cx| watcher.poll_report(cx))
+                .now_or_never()
+                .is_none()
+        );
+    }
+    drop(gone);
+    let _close = test.connect().await;
+    let report = poll_fn(|cx| other.poll_report(cx)).await.unwrap();
+    assert_eq!(
+        report.state,
+        ConnectivityState::Ready,
+        "CONNECTING is passed over"
+    );
+    assert!(poll_fn(|cx| other.poll_report(cx)).now_or_never().is_none());
+}
