@@ -133,7 +133,7 @@ impl<H> State<H> {
 
 impl Asked {
     fn take(&mut self) -> Option<Ask> {
-        if std::mem::take(&mut self.reset_backoff) {
+        if mem::take(&mut self.reset_backoff) {
             return Some(Ask::ResetBackoff);
         }
         let connect = self.connect.take()?;

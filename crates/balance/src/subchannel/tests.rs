@@ -299,11 +299,7 @@ fn refused() -> ConnectError {
 
 #[tokio::test]
 async fn an_endpoint_has_no_task_until_it_is_asked_to_connect() {
-    let tasks = || {
-        tokio::runtime::Handle::current()
-            .metrics()
-            .num_alive_tasks()
-    };
+    let tasks = || Handle::current().metrics().num_alive_tasks();
     let mut test = Test::new();
     assert_eq!(test.report().await.state, ConnectivityState::Idle);
     test.subchannel.disconnect();
