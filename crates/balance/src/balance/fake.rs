@@ -56,6 +56,8 @@ pub(super) struct Fake {
     pub(super) connects: AtomicUsize,
     pub(super) disconnects: AtomicUsize,
     pub(super) unready: AtomicBool,
+    /// It admits nothing, though it is READY.
+    pub(super) refuses: AtomicBool,
     /// Its layers fail before they are ready.
     pub(super) broken: AtomicBool,
 }
@@ -74,6 +76,7 @@ impl FakeEndpoint {
             connects: AtomicUsize::new(0),
             disconnects: AtomicUsize::new(0),
             unready: AtomicBool::new(false),
+            refuses: AtomicBool::new(false),
             broken: AtomicBool::new(false),
         };
         Self {
@@ -119,6 +122,9 @@ impl Connectivity for FakeEndpoint {
     type Admission = ();
 
     fn admit(&self) -> Result<(Self, ()), BoxError> {
+        if self.shared.refuses.load(Ordering::Relaxed) {
+            return Err("not now".into());
+        }
         Ok((self.clone(), ()))
     }
 

@@ -22,6 +22,8 @@ use super::*;
 
 type Channel = Balance<FakeEndpoint>;
 
+mod attempts;
+
 fn round_robin(endpoints: &[(&'static str, &FakeEndpoint)]) -> (Channel, Changes) {
     over(endpoints, Box::new(RoundRobin::default()))
 }

@@ -583,3 +583,33 @@ async fn a_response_keeps_its_message() {
     let response = service.oneshot(unary("hello")).await.unwrap();
     assert_eq!(collect(response).await, (Bytes::from("x"), Some(Code::Ok)));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_breaker_whose_balancer_settles_trips_and_recovers_all_the_same() {
+    let mut watched = watched();
+    watched.is(Ready);
+    assert_eq!(watched.report().await, (Ready, Closed, None));
+    let failures = config().consecutive_failures;
+    let refused = Outcome::Failure(Code::Unavailable);
+    for _ in 0..failures {
+        let (_sender, admission) = watched.breaker.admit().unwrap();
+        watched.breaker.settle(admission, refused, "server lost");
+    }
+    let Err(error) = watched.breaker.admit() else {
+        panic!("it is open");
+    };
+    assert!(error.downcast_ref::<BreakerOpen>().is_some(), "{error}");
+    let (state, breaker, error) = watched.report().await;
+    assert_eq!((state, breaker), (TransientFailure, Open));
+    assert!(error.unwrap().contains("UNAVAILABLE: server lost"));
+
+    // A probe that says nothing gives its place back.
+    watched.half_open().await;
+    let (_sender, probe) = watched.breaker.admit().unwrap();
+    assert!(watched.breaker.admit().is_err(), "one probe at a time");
+    watched.breaker.settle(probe, Outcome::Abandoned, "");
+    let (_sender, probe) = watched.breaker.admit().unwrap();
+    watched.breaker.settle(probe, Outcome::Success, "");
+    assert_eq!(watched.report().await, (Ready, Closed, None));
+    assert_eq!(watched.inner.calls(), 0, "the balancer has the sender");
+}

@@ -85,6 +85,40 @@ async fn a_timeout_longer_than_any_process_is_none() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn each_call_has_the_timeout_of_its_own_method_whichever_was_called_before() {
+    let config = config(
+        r#"{"methodConfig":[
+            {"name":[{"service":"test.Service","method":"Fast"}],"timeout":"1s"},
+            {"name":[{"service":"test.Service","method":"Slow"}],"timeout":"2s"}]}"#,
+    );
+    let (inner, mut service) = service(&config);
+    let paths = ["Fast", "Slow", "Slow", "Other", "Fast", "Fast", "Other"];
+    for method in paths {
+        inner.echo();
+        let mut request = unary();
+        // Each with a path of its own in memory, as those that are read from somewhere have.
+        *request.uri_mut() = format!("/test.Service/{method}").parse().unwrap();
+        drop(service.ready().await.unwrap().call(request).await.unwrap());
+    }
+    let sent: Vec<_> = inner
+        .heads()
+        .iter()
+        .map(|head| {
+            Some(
+                head.headers
+                    .get("grpc-timeout")?
+                    .to_str()
+                    .unwrap()
+                    .to_owned(),
+            )
+        })
+        .collect();
+    let (fast, slow) = (Some("1000000u".to_owned()), Some("2000000u".to_owned()));
+    let expected = [&fast, &slow, &slow, &None, &fast, &fast, &None];
+    assert!(sent.iter().eq(expected), "{sent:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_timeout_of_zero_ends_the_call_before_it_begins() {
     let inner = Scripted::<TestBody>::new();
     let layer = DeadlineLayer::for_all(Duration::ZERO);

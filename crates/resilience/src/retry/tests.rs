@@ -121,6 +121,36 @@ async fn a_retry_waits_avoids_what_was_tried_and_is_the_same_request_otherwise()
 }
 
 #[tokio::test(start_paused = true)]
+async fn ordinary_and_repeated_and_odd_headers_are_all_sent_again() {
+    let (inner, service) = retrying();
+    let mut request = unary("hello");
+    *request.uri_mut() = "https://users.test/test.Service/Method?x=1"
+        .parse()
+        .unwrap();
+    for (name, value) in [
+        ("te", "trailers"),
+        ("te", "trailers"),
+        ("content-type", "application/grpc"),
+        ("content-type", "application/grpc+proto"),
+        ("key", "a"),
+        ("key", "b"),
+    ] {
+        let headers = request.headers_mut();
+        headers.append(name, HeaderValue::from_static(value));
+    }
+    inner.reply(|| unavailable(1));
+    inner.echo();
+    drop(service.oneshot(request).await.unwrap());
+    let [first, second] = &inner.heads()[..] else {
+        panic!("two attempts");
+    };
+    assert_eq!(first.uri, second.uri);
+    let mut again = second.headers.clone();
+    assert_eq!(again.remove("grpc-previous-rpc-attempts").unwrap(), "1");
+    assert_eq!(again, first.headers);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_call_that_fails_for_good_has_the_last_status_and_the_story() {
     let (inner, service) = retrying();
     for number in 1..=3 {

@@ -1,0 +1,96 @@
+//! What an endpoint is asked and told about attempts.
+
+use std::sync::atomic::Ordering;
+
+use evenkeel_core::Outcome;
+use futures_util::FutureExt;
+use tonic::Code;
+
+use super::*;
+
+fn settled(endpoint: &FakeEndpoint) -> Vec<(Outcome, String)> {
+    std::mem::take(&mut *endpoint.shared.settled.lock())
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_endpoint_hears_the_outcome_of_each_attempt_that_it_admitted() {
+    let endpoint = FakeEndpoint::ready("10.0.0.1:1");
+    let (channel, _changes) = round_robin(&[("a", &endpoint)]);
+    ready(&channel).await;
+    for (answer, outcome, message) in [
+        (Answer::Ok, Outcome::Success, ""),
+        (
+            Answer::TrailersOnly(Code::ResourceExhausted),
+            Outcome::Failure(Code::ResourceExhausted),
+            "",
+        ),
+        (
+            Answer::Lost,
+            Outcome::Failure(Code::Unavailable),
+            "connection reset",
+        ),
+    ] {
+        endpoint.script([answer]);
+        drop(call(&channel, request()).await);
+        assert_eq!(settled(&endpoint), [(outcome, message.to_owned())]);
+    }
+    endpoint.script([Answer::Hang]);
+    let mut hanging = Box::pin(channel.clone().call(request()));
+    assert!(hanging.as_mut().now_or_never().is_none());
+    drop(hanging);
+    assert_eq!(settled(&endpoint), [(Outcome::Abandoned, String::new())]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_attempt_that_outlives_its_deadline_was_too_slow() {
+    let endpoint = FakeEndpoint::ready("10.0.0.1:1");
+    let (channel, _changes) = round_robin(&[("a", &endpoint)]);
+    ready(&channel).await;
+    endpoint.script([Answer::Hang]);
+    let second = Duration::from_secs(1);
+    let mut request = request();
+    let deadline = tokio::time::Instant::now() + second;
+    request
+        .extensions_mut()
+        .insert(Deadline(deadline.into_std()));
+    let mut hanging = Box::pin(channel.clone().call(request));
+    assert!(hanging.as_mut().now_or_never().is_none());
+    tokio::time::advance(second).await;
+    drop(hanging);
+    let too_slow = Outcome::Failure(Code::DeadlineExceeded);
+    assert_eq!(settled(&endpoint), [(too_slow, String::new())]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_never_left_says_nothing_about_its_endpoint() {
+    let (a, b) = (
+        FakeEndpoint::ready("10.0.0.1:1"),
+        FakeEndpoint::ready("10.0.0.2:1"),
+    );
+    let (channel, _changes) = round_robin(&[("a", &a), ("b", &b)]);
+    ready(&channel).await;
+    a.script([Answer::Unsent]);
+    for _ in 0..2 {
+        assert_eq!(call(&channel, request()).await.unwrap(), Code::Ok);
+    }
+    assert_eq!(settled(&a)[0], (Outcome::Abandoned, String::new()));
+    for report in channel.endpoints() {
+        assert_eq!((report.stats.failed(), report.stats.in_flight()), (0, 0));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_attempt_that_is_refused_goes_elsewhere_and_was_never_admitted() {
+    let (a, b) = (
+        FakeEndpoint::ready("10.0.0.1:1"),
+        FakeEndpoint::ready("10.0.0.2:1"),
+    );
+    let (channel, _changes) = round_robin(&[("a", &a), ("b", &b)]);
+    ready(&channel).await;
+    a.shared.refuses.store(true, Ordering::Relaxed);
+    for _ in 0..4 {
+        assert_eq!(call(&channel, request()).await.unwrap(), Code::Ok);
+    }
+    assert_eq!((a.calls(), b.calls()), (0, 4));
+    assert_eq!((settled(&a).len(), settled(&b).len()), (0, 4));
+}
