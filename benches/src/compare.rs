@@ -6,7 +6,7 @@
 //! | `--shape stream`, `--workers 2`, `--server tonic` | changes to that cell |
 //! | `--only h2,evenkeel` | only these contenders |
 //! | `--rounds 7`, `--millis 300` | how many rounds, and how long each is for each contender |
-//! | `--figures time,allocations` | only these: `time`, `allocations`, `instructions`, `memory`, `layers` |
+//! | `--figures time,allocations` | only these: `time`, `allocations`, `instructions`, `memory`, `layers`, `picks` |
 //! | `--profiles DIRECTORY` | where callgrind's profiles stay |
 //! | `--list` | says which contenders there are |
 //!
@@ -20,6 +20,7 @@ mod layers;
 mod machine;
 mod memory;
 mod options;
+mod picks;
 mod print;
 mod process;
 mod server;
@@ -62,6 +63,8 @@ pub fn run(arguments: impl IntoIterator<Item = String>) -> ExitCode {
     }
 }
 
+const CARGO: &str = "cargo";
+
 /// The folder of this workspace.
 fn folder() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -91,6 +94,9 @@ fn compare(options: &Options) -> io::Result<()> {
     }
     if options.measures(Figures::LAYERS) {
         run.layers();
+    }
+    if options.measures(Figures::PICKS) {
+        run.picks();
     }
     run.write()
 }

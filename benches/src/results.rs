@@ -30,6 +30,10 @@ pub struct Results {
     pub memory: Vec<Memory>,
     /// Evenkeel's layers over endpoints that do nothing; the first is the endpoint alone.
     pub layers: Vec<Layer>,
+    /// Picks alone, of every LB policy.
+    pub picks: Vec<Picks>,
+    /// Changes of endpoints, from the first to the snapshot that shows the last.
+    pub updates: Vec<Update>,
     /// What was not measured.
     pub skipped: Vec<Skipped>,
 }
@@ -155,6 +159,39 @@ pub struct Layer {
     pub allocated_bytes: u64,
     /// Size of a call's future.
     pub future_bytes: usize,
+}
+
+/// Picks of one LB policy over so many endpoints.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Picks {
+    /// Its name, with how weights made it pick where there are several ways.
+    pub policy: String,
+    /// How many it picks from.
+    pub endpoints: usize,
+    /// ns per pick on one thread, of each round.
+    pub one_thread: Vec<f64>,
+    /// ns per pick of the slower of two threads that share the picker, of each round in which both
+    /// ran all the time.
+    pub two_threads: Vec<f64>,
+    /// Heap allocations per pick.
+    pub allocations: f64,
+}
+
+/// Endpoints that change at once, until the snapshot with all changes is published.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Update {
+    /// The LB policy.
+    pub policy: String,
+    /// What changes: `state`, `weight`, or one is `replaced`.
+    pub change: String,
+    /// How many there are.
+    pub endpoints: usize,
+    /// How many of them change.
+    pub at_once: usize,
+    /// CPU time, in µs, of each round.
+    pub micros: Vec<f64>,
+    /// Heap allocations in all.
+    pub allocations: f64,
 }
 
 /// Something that was not measured.

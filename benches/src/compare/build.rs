@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 use serde_json::Value;
 
 use super::catalog::{Contender, Source};
-use super::folder;
+use super::{CARGO, folder};
 
 /// The programs that are built.
 #[derive(Debug, Default)]
@@ -42,7 +42,7 @@ impl Programs {
 
 /// Builds a program of a package, and says where it is.
 pub(super) fn cargo(manifest: &Path, package: &str, program: &str) -> Result<PathBuf, String> {
-    let mut command = Command::new(option_env!("CARGO").unwrap_or("cargo"));
+    let mut command = Command::new(CARGO);
     command
         .args(["build", "--quiet", "--locked", "--profile", "bench"])
         .args(["--message-format", "json-render-diagnostics"])

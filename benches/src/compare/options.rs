@@ -25,13 +25,15 @@ impl Figures {
     pub(super) const INSTRUCTIONS: Self = Self(4);
     pub(super) const MEMORY: Self = Self(8);
     pub(super) const LAYERS: Self = Self(16);
+    pub(super) const PICKS: Self = Self(32);
 
-    const NAMED: [(&'static str, Self); 5] = [
+    const NAMED: [(&'static str, Self); 6] = [
         ("time", Self::TIME),
         ("allocations", Self::ALLOCATIONS),
         ("instructions", Self::INSTRUCTIONS),
         ("memory", Self::MEMORY),
         ("layers", Self::LAYERS),
+        ("picks", Self::PICKS),
     ];
 
     const fn with(self, other: Self) -> Self {

@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Child, ChildStdin, Command, Stdio};
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread;
 use std::time::Duration;
 
@@ -35,41 +35,53 @@ impl Process {
 
     /// The next line that it writes.
     pub(super) fn line(&mut self, patience: Duration) -> Result<String, String> {
-        self.lines
-            .recv_timeout(patience)
-            .map_err(|_| self.complaint(patience))
+        match self.lines.recv_timeout(patience) {
+            Ok(line) => Ok(line),
+            Err(RecvTimeoutError::Disconnected) => Err(self.ended(patience)),
+            Err(RecvTimeoutError::Timeout) => {
+                let last = self.complaints.try_iter().last();
+                let last = last.map(|last| format!(": {last}")).unwrap_or_default();
+                Err(format!("no answer after {patience:?}{last}"))
+            }
+        }
     }
 
     /// Its answer to a line.
     pub(super) fn ask(&mut self, line: &str, patience: Duration) -> Result<String, String> {
         let input = self.input.as_mut().expect("it is taken when dropped");
-        if writeln!(input, "{line}").is_err() {
-            return Err(self.complaint(patience));
-        }
+        // If it takes no more lines, its output has ended as well, and says so.
+        let _ = writeln!(input, "{line}");
         self.line(patience)
     }
 
-    /// Why it does not answer.
-    fn complaint(&mut self, patience: Duration) -> String {
-        let ended = self.child.try_wait().ok().flatten();
-        let last = self.complaints.try_iter().last();
-        match (ended, last) {
-            (Some(status), Some(last)) => format!("{status}: {last}"),
-            (Some(status), None) => status.to_string(),
-            (None, Some(last)) => format!("no answer after {patience:?}: {last}"),
-            (None, None) => format!("no answer after {patience:?}"),
+    /// How it has ended, and its last words.
+    fn ended(&mut self, patience: Duration) -> String {
+        let mut last = String::new();
+        loop {
+            match self.complaints.recv_timeout(patience) {
+                Ok(line) => last = format!(": {line}"),
+                Err(RecvTimeoutError::Disconnected) => break,
+                Err(RecvTimeoutError::Timeout) => {
+                    // It has ended already, or does not want to.
+                    let _ = self.child.kill();
+                    break;
+                }
+            }
+        }
+        match self.child.wait() {
+            Ok(status) => format!("{status}{last}"),
+            Err(error) => error.to_string(),
         }
     }
 
     /// Lets it end by itself.
     pub(super) fn end(mut self, patience: Duration) -> Result<(), String> {
         drop(self.input.take());
-        // Its output ends with it.
         while self.lines.recv_timeout(patience).is_ok() {}
-        match self.child.wait() {
-            Ok(status) if status.success() => Ok(()),
-            Ok(_) => Err(self.complaint(patience)),
-            Err(error) => Err(error.to_string()),
+        let ended = self.ended(patience);
+        match self.child.try_wait() {
+            Ok(Some(status)) if status.success() => Ok(()),
+            _ => Err(ended),
         }
     }
 }

@@ -8,6 +8,7 @@ use super::table::{NONE, Table, number};
 use super::{EVERYTHING, ROUND_ROBIN, unary};
 use crate::cell::{Cell, ServerKind};
 use crate::results::{Figure, MemoryKind, REFERENCE, Results};
+use crate::stats::Spread;
 
 /// The stack of layers whose overhead is limited.
 const ALL_LAYERS: &str = "all, deadline 1 s";
@@ -42,8 +43,10 @@ enum Measure {
     LayersAllocations,
     /// KiB that an idle endpoint takes, of the contender of ours that takes most.
     Memory(MemoryKind),
-    /// What no run measures yet, with its unit.
-    Unmeasured(&'static str, &'static str),
+    /// ns of the slowest policy's pick, on so many threads.
+    Pick(usize),
+    /// ms until so many changes of 10 000 endpoints are published, of the slowest.
+    Update(usize),
 }
 
 /// A goal's figure in a run.
@@ -57,7 +60,7 @@ pub(super) fn all() -> Vec<Goal> {
     use Figure::{Cpu, P50, P99, Throughput};
     use Limit::{AtLeast, AtMost};
     use Measure::{
-        Allocations, Instructions, LayersAllocations, LayersTime, Memory, Ratio, Unmeasured,
+        Allocations, Instructions, LayersAllocations, LayersTime, Memory, Pick, Ratio, Update,
     };
 
     let (one, many, most) = (unary(64, 1), unary(64, 4), unary(256, 32));
@@ -114,25 +117,10 @@ pub(super) fn all() -> Vec<Goal> {
             Ratio(EVERYTHING, TONIC_CHANNELS, Cpu, streams),
             AtMost(1.00),
         ),
-        goal(
-            Unmeasured(
-                "pick, every policy but ring_hash, 10 to 10 000 endpoints",
-                " ns",
-            ),
-            AtMost(25.0),
-        ),
-        goal(
-            Unmeasured("the same of each of two threads", " ns"),
-            AtMost(60.0),
-        ),
-        goal(
-            Unmeasured("one of 10 000 endpoints changes", " ms"),
-            AtMost(1.0),
-        ),
-        goal(
-            Unmeasured("1 000 of 10 000 endpoints change", " ms"),
-            AtMost(5.0),
-        ),
+        goal(Pick(1), AtMost(25.0)),
+        goal(Pick(2), AtMost(60.0)),
+        goal(Update(1), AtMost(1.0)),
+        goal(Update(1_000), AtMost(5.0)),
     ]
 }
 
@@ -176,9 +164,7 @@ impl Measure {
             Self::Ratio(_, _, _, cell)
             | Self::Instructions(_, _, cell)
             | Self::Allocations(_, cell) => Some(cell),
-            Self::LayersTime | Self::LayersAllocations | Self::Memory(_) | Self::Unmeasured(..) => {
-                None
-            }
+            _ => None,
         }
     }
 
@@ -215,7 +201,19 @@ impl Measure {
                 let bytes = ours.map(|memory| memory.bytes_per_endpoint);
                 Some(self.found(bytes.max_by(f64::total_cmp)? / 1024.0))
             }
-            Self::Unmeasured(..) => None,
+            Self::Pick(threads) => {
+                let picks = results.picks.iter().filter_map(|picks| match threads {
+                    1 => median(&picks.one_thread),
+                    _ => median(&picks.two_threads),
+                });
+                Some(self.found(picks.max_by(f64::total_cmp)?))
+            }
+            Self::Update(at_once) => {
+                let updates = results.updates.iter();
+                let updates = updates.filter(|update| update.at_once == at_once);
+                let micros = updates.filter_map(|update| median(&update.micros));
+                Some(self.found(micros.max_by(f64::total_cmp)? / 1e3))
+            }
         }
     }
 
@@ -234,17 +232,17 @@ impl Measure {
 
     fn digits(self) -> usize {
         match self {
-            Self::Ratio(..) | Self::Instructions(..) => 2,
-            Self::Allocations(..) | Self::Memory(_) => 1,
-            Self::LayersTime | Self::LayersAllocations | Self::Unmeasured(..) => 0,
+            Self::Ratio(..) | Self::Instructions(..) | Self::Update(_) => 2,
+            Self::Allocations(..) | Self::Memory(_) | Self::Pick(_) => 1,
+            Self::LayersTime | Self::LayersAllocations => 0,
         }
     }
 
     fn unit(self) -> &'static str {
         match self {
-            Self::LayersTime => " ns",
+            Self::LayersTime | Self::Pick(_) => " ns",
             Self::Memory(_) => " KiB",
-            Self::Unmeasured(_, unit) => unit,
+            Self::Update(_) => " ms",
             _ => "",
         }
     }
@@ -264,7 +262,13 @@ impl fmt::Display for Measure {
             Self::Allocations(ours, cell) => {
                 write!(f, "`{ours}`, allocations per call, {}", conditions(*cell))
             }
-            Self::Unmeasured(what, _) => f.write_str(what),
+            Self::Pick(1) => f.write_str("pick, the slowest policy, up to 10 000 endpoints"),
+            Self::Pick(_) => f.write_str("the same of each of two threads"),
+            Self::Update(1) => f.write_str("one of 10 000 endpoints changes"),
+            Self::Update(count) => {
+                let count = number(*count as f64, 0);
+                write!(f, "{count} of 10 000 endpoints change")
+            }
             Self::LayersTime => f.write_str("all layers with a deadline, alone"),
             Self::LayersAllocations => f.write_str("the same, allocations"),
             Self::Memory(MemoryKind::Ready) => f.write_str("idle connection, resident memory"),
@@ -276,6 +280,10 @@ impl fmt::Display for Measure {
             }
         }
     }
+}
+
+fn median(values: &[f64]) -> Option<f64> {
+    Spread::of(values.iter().copied()).map(|spread| spread.median)
 }
 
 /// A cell without its server, which has a column of its own.

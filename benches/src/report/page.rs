@@ -37,6 +37,13 @@ pub(super) fn page(results: &Results) -> String {
     );
     section(&mut page, "Idle memory", MEMORY, &tables::memory(results));
     section(&mut page, "Layers alone", LAYERS, &tables::layers(results));
+    section(&mut page, "Picks", PICKS, &tables::picks(results));
+    section(
+        &mut page,
+        "Changes of endpoints",
+        UPDATES,
+        &tables::updates(results),
+    );
     section(
         &mut page,
         "Not measured",
@@ -66,6 +73,10 @@ const ALLOCATIONS: &str = "Heap allocations per call, then their bytes. Canned s
 const MEMORY: &str = "Bytes of the client's resident memory that one more endpoint takes.";
 const LAYERS: &str = "Evenkeel's layers over endpoints that do nothing, added to what the call \
     takes without them.";
+const PICKS: &str = "ns of the thread's CPU time per pick, every LB policy alone, with the smallest \
+    and the largest round. Of two threads that share a picker, the slower one's.";
+const UPDATES: &str = "CPU time from the first change of an endpoint to the snapshot that shows the \
+    last.";
 const SKIPPED: &str = "Who and what is missing above, and why.";
 
 /// Adds a section, unless its table has nothing to show.

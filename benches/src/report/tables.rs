@@ -6,6 +6,7 @@ use super::table::{NONE, Table, number, or_none};
 use super::{AS_SHIPPED, is_evenkeel};
 use crate::cell::Cell;
 use crate::results::{CellResult, Figure, MemoryKind, REFERENCE, Results, Row};
+use crate::stats::Spread;
 
 /// What tells a cell from its family.
 fn load(cell: Cell) -> String {
@@ -187,4 +188,68 @@ pub(super) fn contenders(results: &Results) -> Table {
         table.row(false, [name, contender.what.clone()]);
     }
     table
+}
+
+/// ns per pick.
+pub(super) fn picks(results: &Results) -> Table {
+    let heads = [
+        "policy",
+        "endpoints",
+        "one thread",
+        "each of two threads",
+        "allocations",
+    ];
+    let mut table = Table::new(heads);
+    for picks in &results.picks {
+        let row = [
+            format!("`{}`", picks.policy),
+            number(picks.endpoints as f64, 0),
+            spread(&picks.one_thread),
+            spread(&picks.two_threads),
+            number(picks.allocations, 0),
+        ];
+        table.row(false, row);
+    }
+    table
+}
+
+/// µs until changes are published.
+pub(super) fn updates(results: &Results) -> Table {
+    let heads = [
+        "policy",
+        "change",
+        "of endpoints",
+        "at once",
+        "µs",
+        "allocations",
+    ];
+    let mut table = Table::new(heads);
+    for update in &results.updates {
+        let row = [
+            format!("`{}`", update.policy),
+            update.change.clone(),
+            number(update.endpoints as f64, 0),
+            number(update.at_once as f64, 0),
+            spread(&update.micros),
+            number(update.allocations, 0),
+        ];
+        table.row(false, row);
+    }
+    table
+}
+
+fn spread(values: &[f64]) -> String {
+    match Spread::of(values.iter().copied()) {
+        Some(Spread {
+            median,
+            least,
+            most,
+        }) => format!(
+            "{} ({}-{})",
+            number(median, 1),
+            number(least, 1),
+            number(most, 1)
+        ),
+        None => NONE.to_owned(),
+    }
 }
