@@ -59,7 +59,7 @@ impl Connection for Http2Connection {
     type Future<B: RequestBody> = ResponseFuture<B>;
 
     fn send<B: RequestBody>(&self, request: Request<B>) -> ResponseFuture<B> {
-        ResponseFuture::new(request, self.alive.shared.clone())
+        ResponseFuture::new(request, &self.alive.shared)
     }
 }
 

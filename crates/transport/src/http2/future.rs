@@ -3,7 +3,7 @@ use std::future::{Future, poll_fn};
 use std::mem;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 
 use http::{Request, Response};
 use tonic::Status;
@@ -14,61 +14,55 @@ use super::pump::Pump;
 use super::status;
 use crate::RequestBody;
 
-/// One request on its way, until the head of its response; nothing leaves before the first poll.
+/// One request on its way, until the head of its response.
 ///
-/// Dropping it resets the stream with CANCEL.
+/// It is on its way when this is made: its head, and as much of its body as there is without
+/// waiting. Dropping this resets the stream with CANCEL.
 pub struct ResponseFuture<B> {
     state: State<B>,
 }
 
 enum State<B> {
-    Unsent {
-        // Apart, so that neither is moved more than once.
-        head: Request<()>,
-        body: B,
-        shared: Arc<Shared>,
-    },
     Sent(Sent<B>),
+    /// Not even sent.
+    Failed(Status),
     Done,
 }
 
 struct Sent<B> {
-    /// Of a body that the first poll did not see the end of, which those of most calls end in.
+    /// Of a body that has not ended at once, as those of most calls do.
     pump: Option<Box<Pump<B>>>,
     response: h2::client::ResponseFuture,
     shared: Arc<Shared>,
 }
 
 impl<B: RequestBody> ResponseFuture<B> {
-    pub(super) fn new(request: Request<B>, shared: Arc<Shared>) -> Self {
-        let (parts, body) = request.into_parts();
-        let head = Request::from_parts(parts, ());
-        Self {
-            state: State::Unsent { head, body, shared },
-        }
-    }
-
-    /// Sends what has not been sent yet.
-    fn start(&mut self, cx: &mut Context<'_>) -> Result<(), Status> {
-        let State::Unsent { head, shared, .. } = &mut self.state else {
-            return Ok(());
+    pub(super) fn new(request: Request<B>, shared: &Arc<Shared>) -> Self {
+        // A waker that wakes nobody, because the first poll asks again whatever had to wait.
+        let mut cx = Context::from_waker(Waker::noop());
+        let state = match Sent::start(request, shared, &mut cx) {
+            Ok(sent) => State::Sent(sent),
+            Err(status) => State::Failed(status),
         };
+        Self { state }
+    }
+}
+
+impl<B: RequestBody> Sent<B> {
+    #[inline]
+    fn start(
+        request: Request<B>,
+        shared: &Arc<Shared>,
+        cx: &mut Context<'_>,
+    ) -> Result<Self, Status> {
         let mut send = shared.send.clone();
         // Asked first, because a request that `send_request` does not accept is gone.
-        let refused = match send.poll_ready(cx) {
-            Poll::Ready(Err(error)) => Some(shared.link.reason(&error)),
-            Poll::Ready(Ok(())) | Poll::Pending => None,
-        };
-        if refused.is_none() {
-            shared.head.complete(head);
+        if let Poll::Ready(Err(error)) = send.poll_ready(cx) {
+            return Err(status::unsent(request, shared.link.reason(&error)));
         }
-        let State::Unsent { head, body, shared } = mem::replace(&mut self.state, State::Done)
-        else {
-            return Ok(());
-        };
-        if let Some(reason) = refused {
-            return Err(status::unsent(head.map(|()| body), reason));
-        }
+        let (parts, body) = request.into_parts();
+        let mut head = Request::from_parts(parts, ());
+        shared.head.complete(&mut head);
         let ended = body.is_end_stream();
         let (response, stream) = send.send_request(head, ended).map_err(|error| {
             let connection = match send.poll_ready(cx) {
@@ -77,7 +71,6 @@ impl<B: RequestBody> ResponseFuture<B> {
             };
             status::not_accepted(&error, connection, &shared.link)
         })?;
-        drop(send);
         let mut pump = None;
         if !ended {
             let mut begun = Pump::new(body, stream);
@@ -86,12 +79,11 @@ impl<B: RequestBody> ResponseFuture<B> {
                 Poll::Pending => pump = Some(Box::new(begun)),
             }
         }
-        self.state = State::Sent(Sent {
+        Ok(Self {
             pump,
             response,
-            shared,
-        });
-        Ok(())
+            shared: Arc::clone(shared),
+        })
     }
 }
 
@@ -143,24 +135,33 @@ impl<B: RequestBody> Future for ResponseFuture<B> {
     type Output = Result<Response<ResponseBody>, Status>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        self.start(cx)?;
-        let State::Sent(sent) = &mut self.state else {
-            panic!("ResponseFuture polled after it was ready");
-        };
-        let result = match sent.poll_pump(cx) {
-            Ok(()) => ready!(sent.poll_response(cx)),
-            Err(status) => Err(status),
+        let result = match &mut self.state {
+            State::Sent(sent) => match sent.poll_pump(cx) {
+                Ok(()) => ready!(sent.poll_response(cx)),
+                Err(status) => Err(status),
+            },
+            _ => self.fail(),
         };
         self.state = State::Done;
         Poll::Ready(result)
     }
 }
 
+impl<B> ResponseFuture<B> {
+    #[cold]
+    fn fail<R>(&mut self) -> Result<R, Status> {
+        match mem::replace(&mut self.state, State::Done) {
+            State::Failed(status) => Err(status),
+            _ => panic!("ResponseFuture polled after it was ready"),
+        }
+    }
+}
+
 impl<B> fmt::Debug for ResponseFuture<B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let state = match self.state {
-            State::Unsent { .. } => "unsent",
             State::Sent(_) => "sent",
+            State::Failed(_) => "failed",
             State::Done => "done",
         };
         f.debug_tuple("ResponseFuture").field(&state).finish()
