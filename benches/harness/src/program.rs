@@ -10,6 +10,8 @@ use crate::{Answer, Caller, Command, Options, alloc, cpu, memory};
 
 /// Calls before the first command, beside a few for each caller.
 const WARM_UP: u64 = 1_024;
+/// What is left of handshakes and of the last calls may end in this time.
+const SETTLE: Duration = Duration::from_millis(500);
 /// How long all endpoints may take to be connected.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -113,7 +115,10 @@ where
         let until = match command {
             Command::Run(time) => Until::Time(time),
             Command::Calls(calls) => Until::Calls(calls),
-            Command::Idle => return Answer::idle(),
+            Command::Idle => {
+                self.runtime.block_on(tokio::time::sleep(SETTLE));
+                return Answer::idle();
+            }
         };
         if !self.options.count {
             return Answer::of(|| self.drive(callers, until));
