@@ -14,7 +14,8 @@
 //! Around a service that has a [`Connectivity`](evenkeel_core::Connectivity), as in
 //! `EndpointLayer`, the breaker changes what the balancer sees: while it admits nothing, READY
 //! becomes TRANSIENT_FAILURE. Calls then go elsewhere, and refusing is only the safety net: the
-//! balancer takes the request back and picks again.
+//! balancer picks again. There the balancer asks the breaker for each attempt and tells it the
+//! end; nothing of the breaker is around the attempt itself.
 //!
 //! # Errors
 //!
@@ -24,7 +25,8 @@
 //!
 //! # Cost
 //!
-//! Closed, and without a failure to forget, an attempt costs two loads and a reference count.
+//! Closed, and without a failure to forget, an attempt costs two loads; outside a balancer also a
+//! reference count.
 //!
 //! # Example
 //!
