@@ -6,6 +6,7 @@
 //!   snapshot, concurrent), which answers each call with a [`Pick`];
 //! - one try of a call: [`Attempt`], its [`Progress`] and its [`Outcome`], settled at the
 //!   trailers by [`observe`];
+//! - who waits to hear of a change: [`Waiters`];
 //! - what went wrong: [`error`].
 //!
 //! # Not here
@@ -26,6 +27,7 @@ mod pick;
 mod policy;
 mod stats;
 mod target;
+mod waiters;
 
 pub use address::{Address, ParseAddressError};
 pub use attempt::{Attempt, Deadline, Picked, Tried, WaitForReady};
@@ -38,3 +40,4 @@ pub use pick::{EndpointIndex, Pick, PickArgs, Picker};
 pub use policy::{Discovery, EndpointView, Policy, Update, View};
 pub use stats::EndpointStats;
 pub use target::{ParseTargetError, Target};
+pub use waiters::{Waited, Waiter, Waiters};

@@ -1,10 +1,10 @@
 use std::fmt;
 use std::mem;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 
 use arc_swap::ArcSwapOption;
-use evenkeel_core::{BoxError, ConnectivityState, Endpoint, Report};
+use evenkeel_core::{BoxError, ConnectivityState, Endpoint, Report, Waiter, Waiters};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
@@ -17,14 +17,12 @@ pub(super) struct State<H> {
     ask: Notify,
 }
 
-/// The present report, and who waits for another. Not a `watch` channel, which is ten times the
-/// size: there may be many thousands of these, with one watcher each.
+/// The present report, and who waits for another.
 struct Told {
     report: Report,
     /// Grows with each change.
     version: u64,
-    watchers: u64,
-    waiting: Vec<(u64, Waker)>,
+    waiters: Waiters,
 }
 
 /// What a handle asks of the driver.
@@ -47,8 +45,7 @@ impl<H> State<H> {
         let told = Told {
             report: Report::new(endpoint, ConnectivityState::Idle),
             version: 1,
-            watchers: 0,
-            waiting: Vec::new(),
+            waiters: Waiters::new(),
         };
         Self {
             connection: ArcSwapOption::empty(),
@@ -81,11 +78,9 @@ impl<H> State<H> {
             return;
         }
         told.version += 1;
-        let waiting = mem::take(&mut told.waiting);
+        let waited = told.waiters.take();
         drop(told);
-        for (_, waker) in waiting {
-            waker.wake();
-        }
+        waited.wake();
     }
 
     /// Publishes a state; `error` replaces the last one unless it is `None`, and READY clears it.
@@ -148,20 +143,16 @@ impl Asked {
 /// The sequence of reports one watcher sees: always the newest, none twice.
 pub(super) struct Reports<H> {
     state: Arc<State<H>>,
-    watcher: u64,
+    waiter: Waiter,
     seen: u64,
 }
 
 impl<H> Reports<H> {
     pub(super) fn new(state: Arc<State<H>>) -> Self {
-        let watcher = {
-            let mut told = state.told.lock();
-            told.watchers += 1;
-            told.watchers
-        };
+        let waiter = state.told.lock().waiters.enter();
         Self {
             state,
-            watcher,
+            waiter,
             seen: 0,
         }
     }
@@ -172,23 +163,14 @@ impl<H> Reports<H> {
             self.seen = told.version;
             return Poll::Ready(told.report.clone());
         }
-        let mut waiting = told.waiting.iter_mut();
-        match waiting.find(|(watcher, _)| *watcher == self.watcher) {
-            Some((_, waker)) => waker.clone_from(cx.waker()),
-            None => {
-                // There is only one, nearly always.
-                told.waiting.reserve_exact(1);
-                told.waiting.push((self.watcher, cx.waker().clone()));
-            }
-        }
+        told.waiters.wait(&self.waiter, cx);
         Poll::Pending
     }
 }
 
 impl<H> Drop for Reports<H> {
     fn drop(&mut self) {
-        let mut told = self.state.told.lock();
-        told.waiting.retain(|(watcher, _)| *watcher != self.watcher);
+        self.state.told.lock().waiters.leave(&self.waiter);
     }
 }
 

@@ -1,3 +1,4 @@
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use evenkeel_core::{BreakerState, Outcome};
@@ -9,7 +10,7 @@ use crate::time::after;
 /// The states of one breaker.
 #[derive(Clone, Debug)]
 pub struct Machine {
-    config: BreakerConfig,
+    config: Arc<BreakerConfig>,
     state: State,
     rules: Rules,
     /// Counts the changes of state.
@@ -80,11 +81,11 @@ pub struct Refused {
 }
 
 impl Machine {
-    /// A closed breaker.
+    /// A closed breaker. Many of them may share one config.
     #[must_use]
-    pub fn new(config: BreakerConfig) -> Self {
+    pub fn new(config: impl Into<Arc<BreakerConfig>>) -> Self {
         Self {
-            config,
+            config: config.into(),
             state: State::Closed,
             rules: Rules::default(),
             generation: 0,
@@ -96,7 +97,7 @@ impl Machine {
 
     /// Its config.
     #[must_use]
-    pub const fn config(&self) -> &BreakerConfig {
+    pub fn config(&self) -> &BreakerConfig {
         &self.config
     }
 

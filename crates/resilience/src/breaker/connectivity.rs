@@ -3,19 +3,21 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
-use evenkeel_core::{BoxError, BreakerState, Connectivity, ConnectivityState, Outcome, Report};
+use evenkeel_core::{
+    BoxError, BreakerState, Connectivity, ConnectivityState, Outcome, Report, Waiter,
+};
 use evenkeel_policy::breaker::Admission;
 use tokio::time::{Sleep, sleep_until};
-use tokio_stream::Stream;
-use tokio_stream::wrappers::WatchStream;
 
+use super::Breaker;
+use super::shared::Shared;
 use super::ticket::failure_text;
-use super::{Breaker, BreakerStatus};
 
 /// What one clone has seen of its endpoint and its breaker.
 #[derive(Debug)]
 pub(super) struct View {
-    changes: WatchStream<BreakerStatus>,
+    shared: Arc<Shared>,
+    waiter: Waiter,
     timer: Timer,
     /// The latest report of the inner service.
     inner: Option<Report>,
@@ -53,7 +55,8 @@ impl<S: Connectivity> Connectivity for Breaker<S> {
         let shared = &self.shared;
         let view = self.view.get_or_insert_with(|| {
             Box::new(View {
-                changes: WatchStream::from_changes(shared.watch()),
+                shared: shared.clone(),
+                waiter: shared.enter(),
                 timer: Timer::default(),
                 inner: None,
                 told: None,
@@ -69,11 +72,9 @@ impl<S: Connectivity> Connectivity for Breaker<S> {
             Poll::Ready(None) => return Poll::Ready(None),
             Poll::Pending => {}
         }
-        // Until it is pending, so that the next change wakes.
-        while let Poll::Ready(Some(_)) = Pin::new(&mut view.changes).poll_next(cx) {}
-        let (mut status, mut refusals) = shared.advance_counted();
+        let (mut status, mut refusals) = shared.advance_and_wait(&view.waiter, cx);
         while view.timer.poll(status.wake_at, cx).is_ready() {
-            (status, refusals) = shared.advance_counted();
+            (status, refusals) = shared.advance_and_wait(&view.waiter, cx);
         }
 
         let now = (status.state, status.admits);
@@ -107,26 +108,29 @@ impl<S: Connectivity> Connectivity for Breaker<S> {
     }
 }
 
+impl Drop for View {
+    fn drop(&mut self) {
+        self.shared.leave(&self.waiter);
+    }
+}
+
 /// A timer that is set anew whenever its time changes.
 #[derive(Debug, Default)]
-struct Timer {
-    at: Option<Instant>,
-    sleep: Option<Pin<Box<Sleep>>>,
-}
+struct Timer(Option<Pin<Box<Sleep>>>);
 
 impl Timer {
     /// Ready once when it is `at`; never for `None`.
     fn poll(&mut self, at: Option<Instant>, cx: &mut Context<'_>) -> Poll<()> {
-        if self.at != at {
-            self.at = at;
-            self.sleep = at.map(|at| Box::pin(sleep_until(at.into())));
+        let set = self.0.as_ref().map(|sleep| sleep.deadline().into_std());
+        if set != at {
+            self.0 = at.map(|at| Box::pin(sleep_until(at.into())));
         }
-        let Some(sleep) = &mut self.sleep else {
+        let Some(sleep) = &mut self.0 else {
             return Poll::Pending;
         };
         let rung = sleep.as_mut().poll(cx);
         if rung.is_ready() {
-            (self.at, self.sleep) = (None, None);
+            self.0 = None;
         }
         rung
     }

@@ -9,15 +9,18 @@ use super::shared::Shared;
 /// Puts a breaker around each service it is given; see the [module](super).
 #[derive(Clone, Debug, Default)]
 pub struct BreakerLayer {
-    config: BreakerConfig,
+    config: Arc<BreakerConfig>,
     name: Option<Arc<str>>,
 }
 
 impl BreakerLayer {
     /// Breakers that follow `config`.
     #[must_use]
-    pub const fn new(config: BreakerConfig) -> Self {
-        Self { config, name: None }
+    pub fn new(config: BreakerConfig) -> Self {
+        Self {
+            config: Arc::new(config),
+            name: None,
+        }
     }
 
     /// What errors and logs call the service; for services that are not endpoints of a balancer,
@@ -33,6 +36,7 @@ impl<S> Layer<S> for BreakerLayer {
     type Service = Breaker<S>;
 
     fn layer(&self, inner: S) -> Breaker<S> {
-        Breaker::new(inner, Arc::new(Shared::new(self.config, self.name.clone())))
+        let shared = Shared::new(self.config.clone(), self.name.clone());
+        Breaker::new(inner, Arc::new(shared))
     }
 }

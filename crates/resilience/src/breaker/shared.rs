@@ -1,25 +1,26 @@
 use std::fmt;
+use std::mem;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::Context;
 use std::time::{Duration, Instant};
 
 use evenkeel_core::error::BreakerOpen;
-use evenkeel_core::{BreakerState, Endpoint, Outcome};
+use evenkeel_core::{BreakerState, Endpoint, Outcome, Waited, Waiter, Waiters};
 use evenkeel_policy::breaker::{Admission, BreakerConfig, Machine};
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::watch;
 
 use super::BreakerStatus;
 
 /// One breaker, shared by the clones of its service, their calls and its handles.
 pub(super) struct Shared {
-    config: BreakerConfig,
+    config: Arc<BreakerConfig>,
     /// The machine's generation, [`CLOSED`] and [`QUIET`]: all that a call needs to know as long
     /// as nothing is wrong. Written under the lock; reading an old one is as if the call had come
     /// a little earlier.
     summary: AtomicU64,
     state: Mutex<State>,
-    status: watch::Sender<BreakerStatus>,
 }
 
 struct State {
@@ -28,6 +29,19 @@ struct State {
     tripped_by: Option<Arc<str>>,
     /// Counts the attempts it has refused.
     refusals: u64,
+    shown: Shown,
+    /// The views of the service's clones.
+    waiters: Waiters,
+    /// Made for the first handle that asks: there may be many thousands of breakers.
+    status: Option<watch::Sender<BreakerStatus>>,
+}
+
+/// What there is to see of a machine, as of the last change.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Shown {
+    state: BreakerState,
+    admits: bool,
+    wake_at: Option<Instant>,
 }
 
 enum Name {
@@ -43,17 +57,19 @@ const QUIET: u64 = 2;
 const FLAGS: u32 = 2;
 
 impl Shared {
-    pub(super) fn new(config: BreakerConfig, name: Option<Arc<str>>) -> Self {
-        let machine = Machine::new(config);
+    pub(super) fn new(config: Arc<BreakerConfig>, name: Option<Arc<str>>) -> Self {
+        let machine = Machine::new(config.clone());
         Self {
             config,
             summary: AtomicU64::new(summary(&machine)),
-            status: watch::Sender::new(status(&machine, None)),
             state: Mutex::new(State {
+                shown: Shown::of(&machine),
                 machine,
                 name: name.map_or(Name::Unknown, Name::Given),
                 tripped_by: None,
                 refusals: 0,
+                waiters: Waiters::new(),
+                status: None,
             }),
         }
     }
@@ -65,12 +81,12 @@ impl Shared {
             return Ok(Admission::closed(summary >> FLAGS));
         }
         let mut state = self.state.lock();
-        let admitted = state.machine.admit(now());
-        self.publish(&mut state);
-        admitted.map_err(|refused| {
+        let admitted = state.machine.admit(now()).map_err(|refused| {
             state.refusals += 1;
             state.refusal(refused.retry_in)
-        })
+        });
+        self.publish(state);
+        admitted
     }
 
     /// Takes the outcome of an admitted attempt; `text` tells its failure if it trips the breaker.
@@ -97,21 +113,44 @@ impl Shared {
             let text = format!("{} ({})", text(), state.machine.explain());
             state.tripped_by = Some(text.into());
         }
-        self.publish(&mut state);
+        self.publish(state);
     }
 
     /// Does what is due and says what the breaker is doing then.
     pub(super) fn advance(&self) -> BreakerStatus {
-        self.advance_counted().0
-    }
-
-    /// The same, and how many attempts it has refused so far.
-    pub(super) fn advance_counted(&self) -> (BreakerStatus, u64) {
         let mut state = self.state.lock();
         state.machine.advance(now());
-        self.publish(&mut state);
-        let status = status(&state.machine, state.tripped_by.clone());
-        (status, state.refusals)
+        let status = state.status();
+        self.publish(state);
+        status
+    }
+
+    /// The same, and how many attempts it has refused so far; the next change wakes `waiter`.
+    pub(super) fn advance_and_wait(
+        &self,
+        waiter: &Waiter,
+        cx: &Context<'_>,
+    ) -> (BreakerStatus, u64) {
+        let mut state = self.state.lock();
+        // What is due now is what it gets: that needs no waking.
+        state.waiters.leave(waiter);
+        state.machine.advance(now());
+        let seen = (state.status(), state.refusals);
+        let waited = self.show(&mut state);
+        state.waiters.wait(waiter, cx);
+        drop(state);
+        waited.wake();
+        seen
+    }
+
+    /// Somebody who may wait for changes.
+    pub(super) fn enter(&self) -> Waiter {
+        self.state.lock().waiters.enter()
+    }
+
+    /// `waiter` waits no longer.
+    pub(super) fn leave(&self, waiter: &Waiter) {
+        self.state.lock().waiters.leave(waiter);
     }
 
     /// Changes it by hand, for `reason`.
@@ -121,11 +160,16 @@ impl Shared {
         if state.machine.state() == BreakerState::Open {
             state.tripped_by = Some(reason.into());
         }
-        self.publish(&mut state);
+        self.publish(state);
     }
 
     pub(super) fn watch(&self) -> watch::Receiver<BreakerStatus> {
-        self.status.subscribe()
+        let mut state = self.state.lock();
+        let status = state.status();
+        let sender = state
+            .status
+            .get_or_insert_with(|| watch::Sender::new(status));
+        sender.subscribe()
     }
 
     /// Learns which endpoint it guards, unless it was given a name.
@@ -148,27 +192,57 @@ impl Shared {
     }
 
     /// Lets calls and watchers see what has become of the machine.
-    fn publish(&self, state: &mut State) {
-        let machine = &state.machine;
-        self.summary.store(summary(machine), Ordering::Relaxed);
-        let status = status(machine, state.tripped_by.clone());
-        let mut before = BreakerState::Closed;
-        let changed = self.status.send_if_modified(|known| {
-            before = known.state;
-            let changed = (known.state, known.admits, known.wake_at)
-                != (status.state, status.admits, status.wake_at);
-            if changed {
-                *known = status.clone();
-            }
-            changed
-        });
-        if changed && before != status.state {
+    fn publish(&self, mut state: MutexGuard<'_, State>) {
+        let waited = self.show(&mut state);
+        drop(state);
+        waited.wake();
+    }
+
+    /// The same, but for waking those who waited for it.
+    fn show(&self, state: &mut State) -> Waited {
+        self.summary
+            .store(summary(&state.machine), Ordering::Relaxed);
+        let shown = Shown::of(&state.machine);
+        let before = mem::replace(&mut state.shown, shown);
+        if before == shown {
+            return Waited::default();
+        }
+        let status = state.status();
+        if before.state != shown.state {
             state.log(&status);
+        }
+        if let Some(sender) = &state.status {
+            sender.send_replace(status);
+        }
+        state.waiters.take()
+    }
+}
+
+impl Shown {
+    fn of(machine: &Machine) -> Self {
+        Self {
+            state: machine.state(),
+            admits: machine.admits(),
+            wake_at: machine.wake_at(),
         }
     }
 }
 
 impl State {
+    fn status(&self) -> BreakerStatus {
+        let Shown {
+            state,
+            admits,
+            wake_at,
+        } = Shown::of(&self.machine);
+        BreakerStatus {
+            state,
+            admits,
+            wake_at,
+            tripped_by: self.tripped_by.clone(),
+        }
+    }
+
     fn refusal(&self, retry_in: Duration) -> BreakerOpen {
         let tripped_by = self.tripped_by.as_deref().unwrap_or_default();
         BreakerOpen::new(self.name.to_string(), retry_in, tripped_by.to_owned())
@@ -219,15 +293,6 @@ fn summary(machine: &Machine) -> u64 {
         0
     };
     machine.generation() << FLAGS | closed | quiet
-}
-
-fn status(machine: &Machine, tripped_by: Option<Arc<str>>) -> BreakerStatus {
-    BreakerStatus {
-        state: machine.state(),
-        admits: machine.admits(),
-        wake_at: machine.wake_at(),
-        tripped_by,
-    }
 }
 
 /// The time as tokio has it, which tests pause.
