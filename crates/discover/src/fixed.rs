@@ -60,7 +60,11 @@ impl Stream for StaticDiscover {
         // Nothing will ever come after the last one, so nobody has to be woken.
         match self.pending.pop_front() {
             Some(item) => Poll::Ready(Some(item)),
-            None => Poll::Pending,
+            None => {
+                // It lasts as long as its channel, and may have been long.
+                self.pending = VecDeque::new();
+                Poll::Pending
+            }
         }
     }
 }
