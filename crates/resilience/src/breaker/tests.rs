@@ -604,7 +604,7 @@ async fn a_breaker_whose_balancer_settles_trips_and_recovers_all_the_same() {
     assert!(error.unwrap().contains("UNAVAILABLE: server lost"));
 
     // A probe that says nothing gives its place back.
-    watched.half_open().await;
+    assert_eq!(watched.report().await, (Ready, HalfOpen, None));
     let (_sender, probe) = watched.breaker.admit().unwrap();
     assert!(watched.breaker.admit().is_err(), "one probe at a time");
     watched.breaker.settle(probe, Outcome::Abandoned, "");
