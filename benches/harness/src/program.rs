@@ -116,7 +116,8 @@ where
             Command::Run(time) => Until::Time(time),
             Command::Calls(calls) => Until::Calls(calls),
             Command::Idle => {
-                self.runtime.block_on(tokio::time::sleep(SETTLE));
+                self.runtime
+                    .block_on(async { tokio::time::sleep(SETTLE).await });
                 return Answer::idle();
             }
         };
@@ -155,4 +156,44 @@ impl Answer {
 
 fn nanos(time: Duration) -> u64 {
     time.as_nanos().try_into().unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Yield;
+
+    impl Caller for Yield {
+        async fn call(&mut self) {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    fn contender(arguments: &str) -> Contender<impl Fn() -> Yield> {
+        let arguments = arguments.split(' ').map(str::to_owned);
+        let options = Options::parse(arguments).unwrap();
+        Contender {
+            runtime: runtime(options.workers).unwrap(),
+            caller: || Yield,
+            options,
+        }
+    }
+
+    #[test]
+    fn commands_are_answered_with_what_was_done() {
+        let contender = contender("--endpoints 127.0.0.1:1 --callers 3 --workers 2");
+        assert_eq!(contender.obey(Command::Calls(10)).calls, 10);
+        let timed = contender.obey(Command::Run(Duration::from_millis(1)));
+        assert!(timed.calls > 0 && timed.p50_ns <= timed.p99_ns);
+        assert_eq!(timed.allocations, None, "nobody asked");
+        assert_eq!(contender.obey(Command::Idle).calls, 0);
+    }
+
+    #[test]
+    fn allocations_are_counted_when_asked() {
+        let contender = contender("--endpoints 127.0.0.1:1 --callers 0 --workers 2 --count");
+        let answer = contender.obey(Command::Calls(10));
+        assert!(answer.allocations.is_some_and(|count| count > 0));
+    }
 }

@@ -18,6 +18,7 @@ pub(super) struct Process {
 impl Process {
     pub(super) fn start(command: &mut Command) -> Result<Self, String> {
         let mut child = command
+            .env("RUST_BACKTRACE", "0")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -39,7 +40,7 @@ impl Process {
             Ok(line) => Ok(line),
             Err(RecvTimeoutError::Disconnected) => Err(self.ended(patience)),
             Err(RecvTimeoutError::Timeout) => {
-                let last = self.complaints.try_iter().last();
+                let last = self.complaints.try_iter().filter(says_something).last();
                 let last = last.map(|last| format!(": {last}")).unwrap_or_default();
                 Err(format!("no answer after {patience:?}{last}"))
             }
@@ -59,7 +60,8 @@ impl Process {
         let mut last = String::new();
         loop {
             match self.complaints.recv_timeout(patience) {
-                Ok(line) => last = format!(": {line}"),
+                Ok(line) if says_something(&line) => last = format!(": {line}"),
+                Ok(_) => {}
                 Err(RecvTimeoutError::Disconnected) => break,
                 Err(RecvTimeoutError::Timeout) => {
                     // It has ended already, or does not want to.
@@ -95,6 +97,12 @@ impl Drop for Process {
     }
 }
 
+/// Not what Rust says below every panic.
+#[expect(clippy::ptr_arg, reason = "filters are given what they filter")]
+fn says_something(line: &String) -> bool {
+    !line.starts_with("note: ") && !line.is_empty()
+}
+
 /// The lines of a pipe, as a thread of its own reads them: so that waiting can end.
 fn lines(pipe: impl Read + Send + 'static) -> Receiver<String> {
     let (sender, receiver) = channel();
@@ -119,7 +127,7 @@ mod tests {
     fn a_program_that_fails_says_why() {
         let mut process = Process::start(Command::new("sh").args([
             "-c",
-            "echo ready; read line; echo $line; echo tired >&2; exit 3",
+            "echo ready; read line; echo $line; echo tired >&2; echo note: a note >&2; exit 3",
         ]))
         .unwrap();
         assert_eq!(process.line(PATIENCE).unwrap(), "ready");
