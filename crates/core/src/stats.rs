@@ -5,10 +5,12 @@ use crate::Outcome;
 /// What a channel has counted of one endpoint; shared by its balancer, its pickers and whoever
 /// watches, kept while connections come and go.
 ///
-/// One cache line of its own, so that callers of different endpoints do not slow each other.
+/// One cache line of its own, so that callers of different endpoints do not slow each other; the
+/// line beside it holds its reference count.
+///
 /// Each number is exact; read together they may be of slightly different moments.
 #[derive(Debug, Default)]
-#[repr(align(128))]
+#[repr(align(64))]
 pub struct EndpointStats {
     in_flight: AtomicU32,
     succeeded: AtomicU64,

@@ -102,7 +102,7 @@ fn a_call_that_goes_well_pays_for_its_deadline_and_nothing_else() {
         (
             ServiceConfig::default(),
             0,
-            "the copy of the headers is inline",
+            "ordinary headers are not copied",
         ),
         (
             config(RETRY),
@@ -111,8 +111,8 @@ fn a_call_that_goes_well_pays_for_its_deadline_and_nothing_else() {
         ),
         (
             config(&format!(r#"{RETRY},"timeout":"1s""#)),
-            2,
-            "the extension and the header of the deadline",
+            1,
+            "the extension; the header of a configured timeout is prepared",
         ),
     ] {
         let layered = allocations!(
