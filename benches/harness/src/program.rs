@@ -12,6 +12,8 @@ use crate::{Answer, Caller, Command, Options, alloc, cpu, memory};
 const WARM_UP: u64 = 1_024;
 /// What is left of handshakes and of the last calls may end in this time.
 const SETTLE: Duration = Duration::from_millis(500);
+/// Calls that go on with handshakes, for those who connect only while they are called.
+const NUDGES: u32 = 20;
 /// How long all endpoints may take to be connected.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -100,12 +102,18 @@ where
         }
         let connections = self.options.connections;
         let connections = connections.unwrap_or(self.options.endpoints.len());
-        let begin = Instant::now();
+        let (begin, mut nudges) = (Instant::now(), 0);
         while memory::sockets().is_some_and(|open| open < connections) {
             if begin.elapsed() > PATIENCE {
                 return Err(io::Error::other("not all endpoints are connected"));
             }
             self.drive(1, Until::Calls(1));
+            nudges = NUDGES;
+        }
+        for _ in 0..nudges {
+            self.drive(1, Until::Calls(1));
+            self.runtime
+                .block_on(async { tokio::time::sleep(SETTLE / NUDGES).await });
         }
         Ok(())
     }
