@@ -32,13 +32,13 @@ impl Ticket for Success {
 }
 
 impl<B> ResponseBody<B> {
-    /// Carries the throttle into the body of a response whose head decides nothing.
+    /// Counts a success that the head of `response` tells (Trailers-Only), else carries the throttle
+    /// into its body. Without a throttle, nothing is read.
     #[inline]
     pub(super) fn watch(throttle: Option<Arc<Throttle>>, response: Response<B>) -> Response<Self> {
         let mut guard =
             throttle.map_or_else(Guard::empty, |throttle| Guard::new(Success(throttle)));
-        let watched = guard.watch_decided(None, response);
-        watched.map(|inner| Self { inner })
+        guard.watch(response).map(|inner| Self { inner })
     }
 }
 

@@ -390,6 +390,23 @@ async fn calls_share_the_throttle_and_success_at_the_trailers_refills_it() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_success_without_a_message_refills_the_throttle_too() {
+    let (inner, service) = service(&RetryLayer::new(&throttled()));
+    for _ in 0..3 {
+        inner.reply(|| Err(lost(1, Progress::Sent)));
+    }
+    service.clone().oneshot(unary("hello")).await.unwrap_err();
+    for _ in 0..2 {
+        inner.reply(|| refusal(Code::Ok));
+        let response = service.clone().oneshot(unary("hello")).await.unwrap();
+        collect(response).await;
+    }
+    inner.reply(|| Err(lost(1, Progress::Sent))).echo();
+    service.oneshot(unary("hello")).await.unwrap();
+    assert_eq!(inner.calls(), 7, "5 tokens - 1 are more than half of 6");
+}
+
+#[tokio::test(start_paused = true)]
 async fn dropping_the_call_ends_its_delay() {
     let (inner, service) = retrying();
     inner.reply(|| Err(lost(1, Progress::Sent)));
