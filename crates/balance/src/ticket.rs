@@ -48,7 +48,8 @@ impl<S: Connectivity> EndpointTicket<S> {
     /// It was answered with a failure, or failed without an answer.
     pub(crate) fn settle_status(self, status: &Status) {
         let attempt = cause::<AttemptError>(status);
-        let outcome = Outcome::from(status.code());
+        // An error is never a success, whatever its code.
+        let outcome = Outcome::Failure(status.code());
         if attempt.is_some_and(|it| it.progress() == Progress::NotSent) {
             // The connection's business: it says nothing about whoever answers there.
             self.slot.stats.end(outcome);

@@ -63,5 +63,8 @@ pub trait Connection: Clone + Send + Sync + 'static {
 
     /// Sends one request. Errors have an [`AttemptError`](evenkeel_core::error::AttemptError)
     /// as their source, which says how far the request got and gives it back when it never left.
+    ///
+    /// It may send at once, and ask the body for what it has: then by a waker that wakes nobody,
+    /// and again when the future is first polled. Call it where the body may be polled.
     fn send<B: RequestBody>(&self, request: Request<B>) -> Self::Future<B>;
 }

@@ -14,7 +14,8 @@ use super::expiry::Expiry;
 
 pin_project! {
     /// A response body that ends at the call's deadline: its last frame is then a
-    /// DEADLINE_EXCEEDED, and what it reads from is dropped.
+    /// DEADLINE_EXCEEDED, and what it reads from is dropped. A first message that is there when it
+    /// is asked for still comes.
     pub struct DeadlineBody<B> {
         #[pin]
         inner: Option<B>,

@@ -94,3 +94,24 @@ async fn an_attempt_that_is_refused_goes_elsewhere_and_was_never_admitted() {
     assert_eq!((a.calls(), b.calls()), (0, 4));
     assert_eq!((settled(&a).len(), settled(&b).len()), (0, 4));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_nobody_admits_waits_for_the_next_report() {
+    let (a, b) = (
+        FakeEndpoint::ready("10.0.0.1:1"),
+        FakeEndpoint::ready("10.0.0.2:1"),
+    );
+    let (channel, _changes) = round_robin(&[("a", &a), ("b", &b)]);
+    ready(&channel).await;
+    for endpoint in [&a, &b] {
+        endpoint.shared.refuses.store(true, Ordering::Relaxed);
+    }
+    let mut waiting = in_background(&channel, request());
+    tokio::task::yield_now().await;
+    assert!(!waiting.is_finished());
+    b.shared.refuses.store(false, Ordering::Relaxed);
+    // It says nothing new, but it speaks.
+    b.set(ConnectivityState::Ready, None);
+    assert_eq!(waiting.end().await.unwrap(), Code::Ok);
+    assert_eq!((a.calls(), b.calls()), (0, 1));
+}
