@@ -5,7 +5,8 @@ use evenkeel_bench_stub::pb::User;
 
 /// A user who makes an answer as large as the shape says: 64 bytes with the ids and the heads of
 /// the fields, or a little over 16 KiB.
-pub(crate) fn user(shape: Shape) -> User {
+#[must_use]
+pub fn user(shape: Shape) -> User {
     let length = match shape {
         Shape::Unary | Shape::Stream => 58,
         Shape::Unary16k => 16 << 10,

@@ -16,12 +16,12 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
 use connection::Connection;
-pub(crate) use frames::Frames;
+pub use frames::Frames;
 
 const READ_BUFFER: usize = 64 << 10;
 
 /// Serves until it is dropped.
-pub(crate) async fn serve(listener: TcpListener, frames: Arc<Frames>) {
+pub async fn serve(listener: TcpListener, frames: Arc<Frames>) {
     let mut connections = JoinSet::new();
     loop {
         let (socket, _) = listener.accept().await.expect("a listening socket accepts");

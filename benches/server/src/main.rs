@@ -8,8 +8,6 @@
 //!
 //! It ends with its standard input.
 
-mod answer;
-mod canned;
 mod tonic_server;
 
 use std::io::{self, Write};
@@ -18,6 +16,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use evenkeel_bench_harness::{Shape, cpu};
+use evenkeel_bench_server::canned;
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;

@@ -1,6 +1,7 @@
 //! tonic's own server.
 
 use evenkeel_bench_harness::Shape;
+use evenkeel_bench_server::answer;
 use evenkeel_bench_stub::pb::user_service_server::{UserService, UserServiceServer};
 use evenkeel_bench_stub::pb::{
     GetByIdRequest, GetByIdResponse, ListUsersRequest, ListUsersResponse, User,
@@ -10,8 +11,6 @@ use tonic::codegen::BoxStream;
 use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
 use tonic::{Request, Response, Status};
-
-use crate::answer;
 
 /// Serves until it is dropped.
 pub(crate) async fn serve(listener: TcpListener, shape: Shape) {

@@ -7,7 +7,7 @@ use crate::answer;
 
 /// What every answer is made of, prepared once.
 #[derive(Debug)]
-pub(crate) struct Frames {
+pub struct Frames {
     /// All messages with their prefixes.
     pub(super) body: Vec<u8>,
     /// Where the DATA frames end in it: each message has its own, as servers send them that do
@@ -16,7 +16,9 @@ pub(crate) struct Frames {
 }
 
 impl Frames {
-    pub(crate) fn new(shape: Shape) -> Self {
+    /// Those of every answer of this shape.
+    #[must_use]
+    pub fn new(shape: Shape) -> Self {
         let user = Some(answer::user(shape));
         let (message, count) = match shape {
             Shape::Unary | Shape::Unary16k => (GetByIdResponse { user }.encode_to_vec(), 1),
