@@ -68,15 +68,18 @@ pub(crate) async fn drive<C: Caller>(
 async fn timed(mut caller: impl Caller, stop: Arc<AtomicBool>) -> Calls {
     let mut calls = Calls::default();
     let mut begin = Instant::now();
-    while !stop.load(Ordering::Relaxed) {
+    // Each makes one call at least, however late it comes to it.
+    loop {
         caller.call().await;
         let end = Instant::now();
         let took = end.duration_since(begin).as_nanos();
         calls.latencies.push(took.try_into().unwrap_or(u32::MAX));
         calls.count += 1;
+        if stop.load(Ordering::Relaxed) {
+            return calls;
+        }
         begin = end;
     }
-    calls
 }
 
 async fn counted(mut caller: impl Caller, share: u64) -> Calls {
