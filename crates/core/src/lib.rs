@@ -37,7 +37,9 @@ pub use error::BoxError;
 pub use metadata::{Availability, Metadata};
 pub use outcome::{Outcome, Progress};
 pub use pick::{EndpointIndex, Pick, PickArgs, Picker};
-pub use policy::{Discovery, EndpointView, Policy, Update, View};
-pub use stats::EndpointStats;
+pub use policy::{
+    BuildPolicy, Discovery, EndpointView, LatencyConfig, Observe, Policy, ReadLoad, Update, View,
+};
+pub use stats::{EndpointStats, Load};
 pub use target::{ParseTargetError, Target};
 pub use waiters::{Waited, Waiter, Waiters};

@@ -1,5 +1,12 @@
+mod build;
+mod observe;
+
+use std::any::Any;
 use std::sync::Arc;
 use std::time::Instant;
+
+pub use self::build::BuildPolicy;
+pub use self::observe::{LatencyConfig, Observe, ReadLoad};
 
 use crate::{
     BoxError, ConnectivityState, Endpoint, EndpointId, EndpointIndex, EndpointStats, Picker,
@@ -7,7 +14,7 @@ use crate::{
 
 /// An LB policy: long-lived, called serially by the balancer's driver, without a clock, a lock
 /// or a runtime of its own. Custom policies implement this.
-pub trait Policy: Send {
+pub trait Policy: Send + Any {
     /// The whole picture in, the whole decision out.
     ///
     /// Called after endpoints, their states or their metadata changed, when a call waits while
@@ -89,6 +96,10 @@ pub struct EndpointView {
     /// Its state, already sticky: an endpoint that failed to connect stays in
     /// TRANSIENT_FAILURE, while it tries again, until it is READY (gRFC A62).
     pub state: ConnectivityState,
+    /// Whether it is connected, and in TRANSIENT_FAILURE only because something around it wants no
+    /// calls to go there: a breaker that is open, an outlier's ejection. When nothing else is
+    /// left, it is better than nothing ([`Update::last_resort`]).
+    pub held_back: bool,
     /// Why it is in TRANSIENT_FAILURE.
     pub error: Option<Arc<dyn std::error::Error + Send + Sync>>,
     /// Its counters, kept across updates and reconnects.
@@ -103,9 +114,18 @@ impl EndpointView {
             id,
             endpoint,
             state,
+            held_back: false,
             error: None,
             stats: Arc::default(),
         }
+    }
+
+    /// The same endpoint, connected and [held back](Self::held_back) because of `error`.
+    #[must_use]
+    pub fn hold_back(mut self, error: impl Into<BoxError>) -> Self {
+        self.state = ConnectivityState::TransientFailure;
+        self.held_back = true;
+        self.with_error(error)
     }
 
     /// The same endpoint with the reason for its state.
@@ -130,6 +150,11 @@ pub struct Update {
     pub disconnect: Vec<EndpointIndex>,
     /// When to be called again if nothing changes before.
     pub wake_at: Option<Instant>,
+    /// What has to be known of attempts from now on.
+    pub observe: Observe,
+    /// The picker gives endpoints that are [held back](EndpointView::held_back), for want of
+    /// others: calls pass their breakers and count for nothing there.
+    pub last_resort: bool,
 }
 
 impl Update {
@@ -142,6 +167,8 @@ impl Update {
             connect: Vec::new(),
             disconnect: Vec::new(),
             wake_at: None,
+            observe: Observe::default(),
+            last_resort: false,
         }
     }
 }

@@ -1,6 +1,14 @@
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+mod observed;
 
-use crate::Outcome;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use tonic::Code;
+
+pub use self::observed::Load;
+use self::observed::Observed;
+use crate::{LatencyConfig, Outcome};
 
 /// What a channel has counted of one endpoint; shared by its balancer, its pickers and whoever
 /// watches, kept while connections come and go.
@@ -16,6 +24,8 @@ pub struct EndpointStats {
     succeeded: AtomicU64,
     failed: AtomicU64,
     abandoned: AtomicU64,
+    /// What few endpoints have: made with the first failure, or for a policy that wants it.
+    observed: OnceLock<Box<Observed>>,
 }
 
 impl EndpointStats {
@@ -32,7 +42,15 @@ impl EndpointStats {
             Outcome::Abandoned => &self.abandoned,
         };
         counter.fetch_add(1, Ordering::Relaxed);
+        if let Outcome::Failure(code) = outcome {
+            self.count_failure(code);
+        }
         self.in_flight.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    #[cold]
+    fn count_failure(&self, code: Code) {
+        self.observed.get_or_init(Box::default).count_failure(code);
     }
 
     /// Takes back a [`Self::begin`]: the attempt was never sent.
@@ -63,4 +81,58 @@ impl EndpointStats {
     pub fn abandoned(&self) -> u64 {
         self.abandoned.load(Ordering::Relaxed)
     }
+
+    /// Attempts that ended with this status, which is not OK.
+    #[must_use]
+    pub fn failed_with(&self, code: Code) -> u64 {
+        self.observed.get().map_or(0, |it| it.failed_with(code))
+    }
+
+    /// How long attempts take, as [`LatencyConfig`] says; `None` before the first that was
+    /// measured. Only policies that ask for it have it: [`Observe::latency`](crate::Observe::latency).
+    #[must_use]
+    pub fn latency(&self) -> Option<Duration> {
+        self.observed.get()?.latency()
+    }
+
+    /// Takes one more attempt into [`Self::latency`]. An abandoned one says nothing.
+    pub fn record_latency(
+        &self,
+        now: Instant,
+        took: Duration,
+        outcome: Outcome,
+        config: &LatencyConfig,
+    ) {
+        let is_failure = match outcome {
+            Outcome::Success => false,
+            Outcome::Failure(_) => true,
+            Outcome::Abandoned => return,
+        };
+        let observed = self.observed.get_or_init(Box::default);
+        observed.record_latency(now, took, is_failure, config);
+    }
+
+    /// What the server has reported of its load last, as a weight. Only policies that ask for it
+    /// have it: [`Observe::load`](crate::Observe::load).
+    #[must_use]
+    pub fn load(&self) -> Option<Load> {
+        self.observed.get()?.load()
+    }
+
+    /// Takes a load report that says `weight`.
+    pub fn record_load(&self, now: Instant, weight: f64) {
+        self.observed
+            .get_or_init(Box::default)
+            .record_load(now, weight);
+    }
+
+    /// Makes the next load report count as the first: [`Load::since`].
+    pub fn restart_load(&self) {
+        if let Some(observed) = self.observed.get() {
+            observed.restart_load();
+        }
+    }
 }
+
+#[cfg(test)]
+mod tests;

@@ -48,8 +48,9 @@ mod suggest;
 
 pub use config::{ParseOptions, ServiceConfig};
 pub use error::{ConfigError, Warning};
+pub use evenkeel_core::BuildPolicy;
 pub use field::Field;
 pub use lb::LbConfig;
 pub use method::MethodConfig;
 pub use object::Object;
-pub use registry::{BuildPolicy, PolicyFactory, PolicyRegistry};
+pub use registry::{PolicyFactory, PolicyRegistry};

@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-use evenkeel_core::Policy;
+use evenkeel_core::BuildPolicy;
 
 use crate::{ConfigError, Object, builtin};
 
@@ -75,24 +75,6 @@ pub trait PolicyFactory: Send + Sync + 'static {
     ///
     /// The config is wrong: then the whole service config is.
     fn parse(&self, config: &mut Object<'_>) -> Result<Arc<dyn BuildPolicy>, ConfigError>;
-}
-
-/// A validated config of an LB policy: builds the policy for a channel.
-///
-/// Closures that return a policy are one.
-pub trait BuildPolicy: Send + Sync + 'static {
-    /// A policy that has seen no endpoint yet.
-    fn build(&self) -> Box<dyn Policy>;
-}
-
-impl<F, P> BuildPolicy for F
-where
-    F: Fn() -> P + Send + Sync + 'static,
-    P: Policy + 'static,
-{
-    fn build(&self) -> Box<dyn Policy> {
-        Box::new(self())
-    }
 }
 
 impl Default for PolicyRegistry {

@@ -1,6 +1,6 @@
 use std::time::Instant;
 
-use evenkeel_core::{Update, View};
+use evenkeel_core::{Policy, Update, View};
 use evenkeel_policy::lb::RoundRobin;
 
 use super::*;

@@ -1,0 +1,58 @@
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// What a policy wants to know of attempts beside what is always counted. Each costs every
+/// attempt something, so the default is nothing.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct Observe {
+    /// Measures how long attempts take, from the pick to the end of the response, for
+    /// [`EndpointStats::latency`](crate::EndpointStats::latency).
+    pub latency: Option<LatencyConfig>,
+    /// Asks the policy again soon after an attempt has failed: within some milliseconds, once
+    /// for all that failed by then.
+    pub failures: bool,
+    /// Reads the load reports that come with responses, for
+    /// [`EndpointStats::load`](crate::EndpointStats::load).
+    pub load: Option<Arc<dyn ReadLoad>>,
+}
+
+impl Observe {
+    /// Whether attempts are timed, or their responses read.
+    #[must_use]
+    pub const fn is_anything(&self) -> bool {
+        self.latency.is_some() || self.load.is_some() || self.failures
+    }
+}
+
+/// Makes a weight of a load report.
+pub trait ReadLoad: Send + Sync + fmt::Debug {
+    /// `report` is an encoded `xds.data.orca.v3.OrcaLoadReport`. `None` ignores it: what was
+    /// reported before stays.
+    fn weight(&self, report: &[u8]) -> Option<f64>;
+}
+
+/// How the latency of an endpoint follows that of its attempts: a slower one counts at once,
+/// faster ones pull it down little by little (peak EWMA).
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[expect(clippy::exhaustive_structs, reason = "plain data")]
+pub struct LatencyConfig {
+    /// After how long a latency counts for 1/e of what it did. Default: 10 s.
+    pub decay: Duration,
+    /// A failed attempt counts as this many times the latency so far, if it did not take even
+    /// longer, so that who fails fast does not look fast. Default: 2; at least 1.
+    pub failure_penalty: f64,
+    /// What a failed attempt counts at least. Default: 1 s.
+    pub failure_floor: Duration,
+}
+
+impl Default for LatencyConfig {
+    fn default() -> Self {
+        Self {
+            decay: Duration::from_secs(10),
+            failure_penalty: 2.0,
+            failure_floor: Duration::from_secs(1),
+        }
+    }
+}
