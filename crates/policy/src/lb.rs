@@ -32,6 +32,7 @@ mod ready;
 mod registered_weighted_round_robin;
 mod round_robin;
 mod sequence;
+mod subset;
 mod weighted;
 
 pub use fail::FailPicker;
@@ -41,6 +42,4 @@ pub use pick_first::{PickFirst, PickFirstConfig};
 pub use queue::QueuePicker;
 pub use registered_weighted_round_robin::RegisteredWeightedRoundRobin;
 pub use round_robin::RoundRobin;
-
-#[cfg(test)]
-mod script;
+pub use subset::Subset;

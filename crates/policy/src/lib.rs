@@ -9,6 +9,8 @@
 //! | [`throttle`] | whether a channel may retry at all | gRFC A6 |
 //! | [`breaker`] | whether an endpoint that keeps failing gets calls | none |
 //!
+//! [`script`] drives LB policies, yours too, through scripted states in tests.
+//!
 //! Nothing here knows a runtime, reads a clock, draws a random number or waits for a lock: the
 //! crates that do (`evenkeel-balance`, `evenkeel-resilience`) ask, and do what they are told. So
 //! everything is tested by tables and by properties, and runs in a simulator at any scale.
@@ -21,6 +23,7 @@ pub mod backoff;
 pub mod breaker;
 pub mod lb;
 pub mod retry;
+pub mod script;
 pub mod subchannel;
 pub mod throttle;
 mod time;

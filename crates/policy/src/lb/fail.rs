@@ -52,7 +52,7 @@ mod tests {
     use tonic::Code;
 
     use super::*;
-    use crate::lb::script::Script;
+    use crate::script::Script;
 
     fn failure(view: &View<'_>) -> Status {
         let headers = HeaderMap::new();

@@ -2,7 +2,7 @@ use evenkeel_core::ConnectivityState::{self, Connecting, Idle, Ready, TransientF
 use proptest::prelude::*;
 
 use super::{LeastRequest, LeastRequestConfig};
-use crate::lb::script::Script;
+use crate::script::Script;
 
 fn policy(choice_count: u32) -> LeastRequest {
     LeastRequest::new(LeastRequestConfig { choice_count })

@@ -6,7 +6,7 @@ use http::HeaderMap;
 use proptest::prelude::*;
 
 use super::{PickFirst, PickFirstConfig};
-use crate::lb::script::Script;
+use crate::script::Script;
 
 const DELAY: Duration = Duration::from_millis(250);
 

@@ -5,7 +5,7 @@ use http::HeaderMap;
 use proptest::prelude::*;
 
 use super::*;
-use crate::lb::script::Script;
+use crate::script::Script;
 
 fn weighted(weights: &[f64]) -> Script {
     let mut script = Script::new(&vec![Ready; weights.len()]);

@@ -5,7 +5,7 @@ use http::HeaderMap;
 use proptest::prelude::*;
 
 use super::RoundRobin;
-use crate::lb::script::Script;
+use crate::script::Script;
 use evenkeel_core::{Pick, PickArgs};
 
 #[test]

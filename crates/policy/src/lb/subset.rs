@@ -1,0 +1,166 @@
+use std::fmt;
+use std::sync::Arc;
+use std::time::Instant;
+
+use evenkeel_core::{EndpointIndex, EndpointView, Pick, PickArgs, Picker, Policy, Update, View};
+
+/// Some of a view's endpoints, as a child policy is shown them.
+///
+/// What a wrapper that leaves endpoints out is made of: choose a subset, [`show`](Self::show) it to the
+/// child, and return what comes back. The child's indices are its own; they are turned into those of
+/// the whole view, in its picker too (one read of a table per pick).
+#[derive(Clone, Debug, Default)]
+pub struct Subset {
+    endpoints: Vec<EndpointView>,
+    /// Where each is in the whole view.
+    indices: Arc<[u32]>,
+}
+
+impl Subset {
+    /// The endpoints of `view` that `belongs` wants, in the view's order.
+    pub fn of(view: &View<'_>, belongs: impl Fn(EndpointIndex, &EndpointView) -> bool) -> Self {
+        view.indexed()
+            .filter(|(index, endpoint)| belongs(*index, endpoint))
+            .map(|(index, endpoint)| (index, endpoint.clone()))
+            .collect()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.endpoints.is_empty()
+    }
+
+    /// The endpoints, as the child sees them.
+    #[must_use]
+    pub fn endpoints(&self) -> &[EndpointView] {
+        &self.endpoints
+    }
+
+    /// The same, to change what the child sees of them.
+    pub fn endpoints_mut(&mut self) -> &mut [EndpointView] {
+        &mut self.endpoints
+    }
+
+    /// Asks `child` about these endpoints only.
+    pub fn show(&self, child: &mut dyn Policy, now: Instant, view: &View<'_>) -> Update {
+        let mut shown = *view;
+        shown.endpoints = &self.endpoints;
+        let mut update = child.update(now, &shown);
+        update.picker = Arc::new(SubsetPicker {
+            inner: update.picker,
+            indices: self.indices.clone(),
+        });
+        for index in update.connect.iter_mut().chain(&mut update.disconnect) {
+            *index = self.index(*index);
+        }
+        update
+    }
+
+    /// What a child that gave a place out of range gets: a place out of range.
+    fn index(&self, place: EndpointIndex) -> EndpointIndex {
+        outer(&self.indices, place)
+    }
+}
+
+fn outer(indices: &[u32], place: EndpointIndex) -> EndpointIndex {
+    EndpointIndex(
+        indices
+            .get(place.0)
+            .map_or(usize::MAX, |index| *index as usize),
+    )
+}
+
+impl FromIterator<(EndpointIndex, EndpointView)> for Subset {
+    /// From endpoints with their places in the whole view.
+    fn from_iter<I: IntoIterator<Item = (EndpointIndex, EndpointView)>>(endpoints: I) -> Self {
+        let place = |index: EndpointIndex| {
+            u32::try_from(index.0).expect("a list of endpoints is shorter than 2³²")
+        };
+        let (indices, endpoints): (Vec<_>, Vec<_>) = endpoints
+            .into_iter()
+            .map(|(index, endpoint)| (place(index), endpoint))
+            .unzip();
+        Self {
+            endpoints,
+            indices: indices.into(),
+        }
+    }
+}
+
+struct SubsetPicker {
+    inner: Arc<dyn Picker>,
+    indices: Arc<[u32]>,
+}
+
+impl Picker for SubsetPicker {
+    fn pick(&self, args: &PickArgs<'_>) -> Pick {
+        match self.inner.pick(args) {
+            Pick::Endpoint(place) => Pick::Endpoint(outer(&self.indices, place)),
+            other => other,
+        }
+    }
+}
+
+impl fmt::Debug for SubsetPicker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SubsetPicker")
+            .field("inner", &self.inner)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use evenkeel_core::ConnectivityState::{Idle, Ready};
+
+    use super::*;
+    use crate::lb::RoundRobin;
+    use crate::script::Script;
+
+    #[test]
+    fn a_child_sees_some_endpoints_and_its_indices_become_those_of_the_whole_view() {
+        let script = Script::new(&[Ready, Ready, Idle, Ready, Idle]);
+        let view = script.view();
+        let odd = Subset::of(&view, |_, endpoint| endpoint.id.0 % 2 == 1);
+        let mut child = RoundRobin::new();
+        let update = odd.show(&mut child, script.now(), &view);
+        assert_eq!(script.picks(&*update.picker, 4), [1, 3, 1, 3]);
+        assert!(update.connect.is_empty());
+        let rest = Subset::of(&view, |_, endpoint| endpoint.id.0 % 2 == 0);
+        let update = rest.show(&mut child, script.now(), &view);
+        assert_eq!(script.ids(&update.connect), [2, 4]);
+    }
+
+    /// Answers with a place that there is none at.
+    #[derive(Debug)]
+    struct Astray;
+
+    impl Policy for Astray {
+        fn update(&mut self, _: Instant, view: &View<'_>) -> Update {
+            let mut update = crate::lb::petiole(view, |_| Arc::new(Self));
+            update.connect = vec![EndpointIndex(7)];
+            update
+        }
+    }
+
+    impl Picker for Astray {
+        fn pick(&self, _: &PickArgs<'_>) -> Pick {
+            Pick::Endpoint(EndpointIndex(7))
+        }
+    }
+
+    #[test]
+    fn a_child_that_goes_astray_gets_no_endpoint_that_it_was_not_shown() {
+        let script = Script::new(&[Ready; 8]);
+        let view = script.view();
+        let first = Subset::of(&view, |index, _| index.0 == 0);
+        let update = first.show(&mut Astray, script.now(), &view);
+        assert!(update.connect.iter().all(|index| index.0 >= 8));
+        let headers = http::HeaderMap::new();
+        match update.picker.pick(&PickArgs::new("/s/m", &headers, 0)) {
+            Pick::Endpoint(index) => assert!(index.0 >= 8),
+            other => panic!("{other:?}"),
+        }
+    }
+}
