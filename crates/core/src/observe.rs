@@ -27,6 +27,13 @@ use crate::{Outcome, headers};
 
 /// What an admitted attempt holds and settles exactly once.
 pub trait Ticket {
+    /// The metadata that the response ends with has come, before the ticket is settled: trailers,
+    /// or the headers of a response that has nothing else.
+    #[inline]
+    fn ends_with(&mut self, trailers: &HeaderMap) {
+        let _ = trailers;
+    }
+
     /// The attempt has ended; `Abandoned` when it was dropped before.
     fn settle(self, outcome: Outcome);
 }
@@ -51,6 +58,15 @@ impl<T: Ticket> Guard<T> {
     /// Settles the ticket, once; later calls do nothing.
     pub fn settle(&mut self, outcome: Outcome) {
         if let Some(ticket) = self.0.take() {
+            ticket.settle(outcome);
+        }
+    }
+
+    /// Settles the ticket by the metadata that the response ends with.
+    #[inline]
+    fn settle_by(&mut self, trailers: &HeaderMap, outcome: Outcome) {
+        if let Some(mut ticket) = self.0.take() {
+            ticket.ends_with(trailers);
             ticket.settle(outcome);
         }
     }
@@ -83,7 +99,7 @@ impl<T: Ticket> Guard<T> {
         response: http::Response<B>,
     ) -> http::Response<ObservedBody<B, T>> {
         if let Some(code) = decided {
-            self.settle(code.into());
+            self.settle_by(response.headers(), code.into());
         }
         response.map(|body| ObservedBody::new(body, Self(self.0.take())))
     }

@@ -53,8 +53,8 @@ where
         if this.guard.ticket().is_some()
             && let Some(trailers) = frame.trailers_ref()
         {
-            this.guard
-                .settle(grpc_status(trailers).unwrap_or(Code::Unknown).into());
+            let code = grpc_status(trailers).unwrap_or(Code::Unknown);
+            this.guard.settle_by(trailers, code.into());
         }
         Poll::Ready(Some(Ok(frame)))
     }

@@ -69,6 +69,34 @@ fn trailers_only_is_settled_at_the_head() {
     );
 }
 
+/// Notes what the response ended with.
+struct Last(Arc<Mutex<Vec<HeaderMap>>>);
+
+impl Ticket for Last {
+    fn ends_with(&mut self, trailers: &HeaderMap) {
+        self.0.lock().push(trailers.clone());
+    }
+
+    fn settle(self, _: Outcome) {}
+}
+
+#[test]
+fn a_ticket_reads_trailers_and_the_head_of_a_trailers_only_response_once() {
+    let frames = || stream::iter(vec![data(), Ok(Frame::trailers(trailers("0")))]);
+    let log = Arc::<Mutex<Vec<HeaderMap>>>::default();
+    let mut guard = Guard::new(Last(log.clone()));
+    let mut body = guard
+        .watch(Response::new(StreamBody::new(frames())))
+        .into_body();
+    while let Some(Some(_)) = body.frame().now_or_never() {}
+    assert_eq!(*log.lock(), [trailers("0")]);
+
+    let mut head = Response::new(StreamBody::new(frames()));
+    *head.headers_mut() = trailers("8");
+    drop(Guard::new(Last(log.clone())).watch(head));
+    assert_eq!(*log.lock(), [trailers("0"), trailers("8")]);
+}
+
 #[test]
 fn an_http_status_that_is_not_grpc_is_mapped() {
     let head = Response::builder().status(503).body(()).unwrap();
