@@ -155,6 +155,9 @@ pub struct Update {
     /// The picker gives endpoints that are [held back](EndpointView::held_back), for want of
     /// others: calls pass their breakers and count for nothing there.
     pub last_resort: bool,
+    /// Endpoints that the policy itself keeps calls from, whatever their state, and why: for those
+    /// who watch.
+    pub ejected: Vec<(EndpointIndex, Arc<dyn std::error::Error + Send + Sync>)>,
 }
 
 impl Update {
@@ -169,6 +172,7 @@ impl Update {
             wake_at: None,
             observe: Observe::default(),
             last_resort: false,
+            ejected: Vec::new(),
         }
     }
 }
