@@ -6,6 +6,7 @@
 //! | [`subchannel`] | when an endpoint is dialled, and for how long | gRPC's connectivity semantics |
 //! | [`backoff`] | how long to wait after a failure to connect | gRPC's connection backoff protocol |
 //! | [`retry`] | whether and when a failed call is tried again | gRFC A6 |
+//! | [`hedge`] | whether and when a call is sent again before it has failed: what is configured | gRFC A6 |
 //! | [`throttle`] | whether a channel may retry at all | gRFC A6 |
 //! | [`breaker`] | whether an endpoint that keeps failing gets calls | none |
 //!
@@ -21,6 +22,7 @@
 
 pub mod backoff;
 pub mod breaker;
+pub mod hedge;
 pub mod lb;
 pub mod retry;
 pub mod script;

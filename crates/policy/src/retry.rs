@@ -64,6 +64,12 @@ impl CodeSet {
         Self(bits)
     }
 
+    /// Its codes, by their numbers.
+    pub fn iter(self) -> impl Iterator<Item = Code> {
+        let codes = (0..u32::BITS as i32).filter(move |number| self.0 & (1 << number) != 0);
+        codes.map(Code::from_i32)
+    }
+
     /// Whether it has no code at all.
     #[must_use]
     pub const fn is_empty(self) -> bool {

@@ -1,0 +1,39 @@
+//! When a call is sent again before its earlier attempts have failed.
+//!
+//! # Not here
+//!
+//! The tokens that retries and hedges of a channel share: [`throttle`](crate::throttle).
+//!
+//! # Specification
+//!
+//! gRFC A6, `hedgingPolicy`. Where implementations differ: without a `hedgingDelay` all attempts
+//! start at once (Java: it is required).
+
+use std::time::Duration;
+
+use crate::retry::CodeSet;
+
+/// `hedgingPolicy` of a service config, validated.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct HedgingPolicy {
+    /// Attempts in all, the first included; at least 2.
+    pub max_attempts: u32,
+    /// From the start of one attempt to the start of the next; zero starts all at once.
+    pub hedging_delay: Duration,
+    /// The codes after which the other attempts go on, and the next one starts at once; after any
+    /// other code the call has failed. May be empty.
+    pub non_fatal_codes: CodeSet,
+}
+
+impl HedgingPolicy {
+    /// A policy of plain parts; the caller (the service config's parser) has checked them.
+    #[must_use]
+    pub const fn new(max_attempts: u32, hedging_delay: Duration, non_fatal_codes: CodeSet) -> Self {
+        Self {
+            max_attempts,
+            hedging_delay,
+            non_fatal_codes,
+        }
+    }
+}
