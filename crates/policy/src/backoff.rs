@@ -79,6 +79,10 @@ impl Backoff {
         Duration::try_from_secs_f64(base * factor).unwrap_or(Duration::MAX)
     }
 
+    pub(crate) const fn config(&self) -> &BackoffConfig {
+        &self.config
+    }
+
     /// Starts again from the first delay.
     pub fn reset(&mut self) {
         self.next = self.initial_seconds();

@@ -49,7 +49,6 @@ pub enum Step {
 #[derive(Clone, Debug)]
 pub struct Machine {
     backoff: Backoff,
-    config: BackoffConfig,
     step: Step,
     /// The earliest start of the next attempt, while the backoff has not been reset.
     next_attempt: Option<Instant>,
@@ -61,7 +60,6 @@ impl Machine {
     pub fn new(config: BackoffConfig) -> Self {
         Self {
             backoff: Backoff::new(config),
-            config,
             step: Step::Idle,
             next_attempt: None,
         }
@@ -151,7 +149,7 @@ impl Machine {
         let next_attempt = after(now, self.backoff.next_delay(random));
         self.next_attempt = Some(next_attempt);
         self.step = Step::Dial {
-            until: next_attempt.max(after(now, self.config.min_connect_timeout)),
+            until: next_attempt.max(after(now, self.backoff.config().min_connect_timeout)),
         };
     }
 }
