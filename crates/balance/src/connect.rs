@@ -13,6 +13,7 @@ use pin_project_lite::pin_project;
 use tower::discover::{Change, Discover};
 use tower_layer::Layer;
 
+use crate::subchannel::Means;
 use crate::{Subchannel, SubchannelConfig};
 
 /// Turns a discover stream of endpoints into one of subchannels.
@@ -50,8 +51,10 @@ where
     fn layer(&self, discover: D) -> Self::Service {
         ConnectDiscover {
             discover,
-            connector: self.connector.clone(),
-            config: self.config.clone(),
+            means: Arc::new(Means {
+                connector: self.connector.clone(),
+                config: self.config.clone(),
+            }),
             subchannels: IndexMap::new(),
             failed: false,
         }
@@ -71,8 +74,7 @@ pin_project! {
     pub struct ConnectDiscover<D: Discover, C: Connect> {
         #[pin]
         discover: D,
-        connector: C,
-        config: SubchannelConfig,
+        means: Arc<Means<C>>,
         subchannels: IndexMap<D::Key, Subchannel<C>>,
         // Whether the last thing passed on was an error.
         failed: bool,
@@ -115,8 +117,7 @@ where
                         }
                         continue;
                     }
-                    let subchannel =
-                        Subchannel::new(endpoint, this.connector.clone(), this.config.clone());
+                    let subchannel = Subchannel::with_means(endpoint, this.means.clone());
                     this.subchannels.insert(key.clone(), subchannel.clone());
                     return Poll::Ready(Some(Ok(Change::Insert(key, subchannel))));
                 }

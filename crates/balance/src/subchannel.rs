@@ -13,7 +13,6 @@ use evenkeel_core::{BoxError, Connectivity, ConnectivityState, Endpoint, Outcome
 use evenkeel_policy::backoff::BackoffConfig;
 use evenkeel_transport::{Connect, Connection, RequestBody};
 use http::{Request, Response};
-use parking_lot::Mutex;
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 use tonic::{Code, Status};
@@ -41,6 +40,14 @@ impl Default for SubchannelConfig {
     }
 }
 
+impl SubchannelConfig {
+    /// Within its bounds.
+    fn head_start(&self) -> Duration {
+        self.head_start
+            .clamp(Duration::from_millis(100), Duration::from_secs(2))
+    }
+}
+
 /// The connection slot of one endpoint: a service that sends requests over the endpoint's
 /// connection, and a [`Connectivity`] that the balancer watches and drives.
 ///
@@ -59,32 +66,24 @@ pub struct Subchannel<C: Connect> {
 
 struct Owner<C: Connect> {
     state: Arc<State<C::Connection>>,
-    /// Until it is asked to connect for the first time: most of many endpoints may never be.
-    dormant: Mutex<Option<Dormant<C>>>,
+    means: Arc<Means<C>>,
+    runtime: Handle,
+    /// From the first time it is asked to connect: many of many endpoints may never be.
     driver: OnceLock<JoinHandle<()>>,
 }
 
-/// What the driver will need.
-struct Dormant<C> {
-    connector: C,
-    config: SubchannelConfig,
-    runtime: Handle,
+/// How to connect, whatever the endpoint: one for all subchannels of a channel.
+pub(crate) struct Means<C> {
+    pub(crate) connector: C,
+    pub(crate) config: SubchannelConfig,
 }
 
 impl<C: Connect> Owner<C> {
     fn start(&self) {
-        let dormant = self.dormant.lock().take();
-        if let Some(Dormant {
-            connector,
-            config,
-            runtime,
-        }) = dormant
-        {
-            let driver = driver::drive(self.state.clone(), connector, config);
-            self.driver
-                .set(runtime.spawn(driver))
-                .expect("it is dormant only once");
-        }
+        self.driver.get_or_init(|| {
+            let driver = driver::drive(self.state.clone(), self.means.clone());
+            self.runtime.spawn(driver)
+        });
     }
 }
 
@@ -101,15 +100,15 @@ impl<C: Connect> Subchannel<C> {
     /// task.
     #[must_use]
     pub fn new(endpoint: Arc<Endpoint>, connector: C, config: SubchannelConfig) -> Self {
-        let dormant = Dormant {
-            connector,
-            config,
-            runtime: Handle::current(),
-        };
+        Self::with_means(endpoint, Arc::new(Means { connector, config }))
+    }
+
+    pub(crate) fn with_means(endpoint: Arc<Endpoint>, means: Arc<Means<C>>) -> Self {
         Self {
             owner: Arc::new(Owner {
                 state: Arc::new(State::new(endpoint)),
-                dormant: Mutex::new(Some(dormant)),
+                means,
+                runtime: Handle::current(),
                 driver: OnceLock::new(),
             }),
             reports: None,

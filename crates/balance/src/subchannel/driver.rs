@@ -1,7 +1,7 @@
 //! Does what the subchannel's state machine says, and shows what came of it.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use evenkeel_core::ConnectivityState;
 use evenkeel_core::error::chain;
@@ -9,25 +9,20 @@ use evenkeel_policy::subchannel::{Machine, Step};
 use evenkeel_transport::{CloseReason, Connect, Connected};
 use tracing::{debug, info, warn};
 
-use super::SubchannelConfig;
+use super::Means;
 use super::state::{Ask, State};
 use crate::dial::dial;
 
 /// Runs until it is aborted.
 pub(super) fn drive<C: Connect>(
     state: Arc<State<C::Connection>>,
-    connector: C,
-    config: SubchannelConfig,
+    means: Arc<Means<C>>,
 ) -> impl Future<Output = ()> + Send + 'static {
-    let head_start = config
-        .head_start
-        .clamp(Duration::from_millis(100), Duration::from_secs(2));
     let closes = CloseOnDrop(state.clone());
     let mut driver = Driver {
         state,
-        connector,
-        head_start,
-        machine: Machine::new(config.backoff),
+        machine: Machine::new(means.config.backoff),
+        means,
         failing: false,
     };
     async move {
@@ -49,8 +44,7 @@ pub(super) fn drive<C: Connect>(
 
 struct Driver<C: Connect> {
     state: Arc<State<C::Connection>>,
-    connector: C,
-    head_start: Duration,
+    means: Arc<Means<C>>,
     machine: Machine,
     /// Whether the last attempt failed: it is logged once, not at every retry.
     failing: bool,
@@ -73,9 +67,9 @@ impl<C: Connect> Driver<C> {
         let endpoint = self.state.endpoint();
         // Boxed, as is the backoff's timer: most of the time, an endpoint has neither.
         let mut attempt = Box::pin(dial(
-            &self.connector,
+            &self.means.connector,
             &endpoint,
-            self.head_start,
+            self.means.config.head_start(),
             until.into(),
         ));
         let result = loop {

@@ -1,12 +1,12 @@
 use std::fmt;
+use std::future::poll_fn;
 use std::mem;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
 use arc_swap::ArcSwapOption;
 use evenkeel_core::{BoxError, ConnectivityState, Endpoint, Report, Waiter, Waiters};
 use parking_lot::Mutex;
-use tokio::sync::Notify;
 
 /// What a subchannel's handles and its driver share.
 pub(super) struct State<H> {
@@ -14,7 +14,6 @@ pub(super) struct State<H> {
     pub(super) connection: ArcSwapOption<H>,
     told: Mutex<Told>,
     asked: Mutex<Asked>,
-    ask: Notify,
 }
 
 /// The present report, and who waits for another.
@@ -38,6 +37,8 @@ pub(super) enum Ask {
 struct Asked {
     connect: Option<bool>,
     reset_backoff: bool,
+    /// The driver, if it waits.
+    driver: Option<Waker>,
 }
 
 impl<H> State<H> {
@@ -51,7 +52,6 @@ impl<H> State<H> {
             connection: ArcSwapOption::empty(),
             told: Mutex::new(told),
             asked: Mutex::default(),
-            ask: Notify::new(),
         }
     }
 
@@ -104,25 +104,33 @@ impl<H> State<H> {
     }
 
     pub(super) fn ask(&self, ask: Ask) {
-        {
-            let mut asked = self.asked.lock();
-            match ask {
-                Ask::Connect => asked.connect = Some(true),
-                Ask::Disconnect => asked.connect = Some(false),
-                Ask::ResetBackoff => asked.reset_backoff = true,
-            }
+        let mut asked = self.asked.lock();
+        match ask {
+            Ask::Connect => asked.connect = Some(true),
+            Ask::Disconnect => asked.connect = Some(false),
+            Ask::ResetBackoff => asked.reset_backoff = true,
         }
-        self.ask.notify_one();
+        let driver = asked.driver.take();
+        drop(asked);
+        if let Some(driver) = driver {
+            driver.wake();
+        }
     }
 
-    /// The next thing asked. Cancel safe: what was not returned is returned later.
-    pub(super) async fn asked(&self) -> Ask {
-        loop {
-            if let Some(ask) = self.asked.lock().take() {
-                return ask;
+    /// The next thing asked, for the one driver. Cancel safe: what was not returned is returned
+    /// later.
+    pub(super) fn asked(&self) -> impl Future<Output = Ask> {
+        poll_fn(|cx| {
+            let mut asked = self.asked.lock();
+            if let Some(ask) = asked.take() {
+                return Poll::Ready(ask);
             }
-            self.ask.notified().await;
-        }
+            match &mut asked.driver {
+                Some(driver) => driver.clone_from(cx.waker()),
+                None => asked.driver = Some(cx.waker().clone()),
+            }
+            Poll::Pending
+        })
     }
 }
 
