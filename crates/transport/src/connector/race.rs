@@ -31,7 +31,8 @@ pub async fn race<A, T, E, F: Future<Output = Result<T, E>>>(
         }
         let result = if waiting.peek().is_none() {
             first(&mut running).await
-        } else if let Ok(result) = timeout(head_start, first(&mut running)).await {
+        } else if let Ok(result) = Box::pin(timeout(head_start, first(&mut running))).await {
+            // In a box: most of the time there is one candidate, and no timer.
             result
         } else {
             continue;

@@ -32,10 +32,10 @@ pub(super) struct Driver {
     pub(super) handles: Option<oneshot::Receiver<Infallible>>,
     pub(super) shared: Weak<Shared>,
     pub(super) link: Arc<Link>,
-    pub(super) keepalive: Option<Keepalive>,
+    /// In a box: few connections have one.
+    pub(super) keepalive: Option<Box<Keepalive>>,
     pub(super) closed: Option<oneshot::Sender<CloseReason>>,
     pub(super) grace: Option<Pin<Box<Sleep>>>,
-    pub(super) looked: bool,
 }
 
 /// How long a connection that nobody uses may take to flush and close.
@@ -114,9 +114,9 @@ impl Future for Driver {
             this.lose(this.reason_of_end(result));
             return Poll::Ready(());
         }
+        // The first time it has: the SETTINGS.
         let read = this.link.wire.take_bytes_read();
-        if read || !this.looked {
-            this.looked = true;
+        if read {
             this.look_for_goaway(cx);
         }
         let calls = this.has_calls();

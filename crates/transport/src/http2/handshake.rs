@@ -38,9 +38,8 @@ pub(crate) async fn handshake(
         true => HandshakeError::NoSettings,
         false => HandshakeError::Http2(error),
     };
-    let io = Tapped::new(io, link.wire.clone());
+    let io = Tapped::new(io, link.clone());
     let (send, mut connection) = config.builder().handshake(io).await.map_err(failed)?;
-    let ping_pong = connection.ping_pong();
 
     poll_fn(|cx| match Pin::new(&mut connection).poll(cx) {
         Poll::Ready(Ok(())) => Poll::Ready(Err(HandshakeError::NoSettings)),
@@ -55,6 +54,7 @@ pub(crate) async fn handshake(
     let (closed, closed_reason) = oneshot::channel();
     let (gone, handles) = oneshot::channel();
     let runtime = Handle::current();
+    let keepalive = Keepalive::new(config, pace, || connection.ping_pong()).map(Box::new);
     let shared = Arc::new(Shared {
         send: send.clone(),
         head,
@@ -69,11 +69,10 @@ pub(crate) async fn handshake(
         probe: Some(send),
         handles: Some(handles),
         shared: Arc::downgrade(&shared),
-        keepalive: Keepalive::new(config, pace, ping_pong),
+        keepalive,
         link,
         closed: Some(closed),
         grace: None,
-        looked: false,
     });
     let connection = Http2Connection::new(shared, gone);
     Ok(Connected::new(connection, closed_reason))

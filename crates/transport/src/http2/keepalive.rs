@@ -29,17 +29,17 @@ pub(super) struct Keepalive {
 }
 
 impl Keepalive {
-    /// `None` when it is switched off.
+    /// `None` when it is switched off; `ping_pong` is asked for only when it is not.
     pub(super) fn new(
         config: &Http2Config,
         pace: Arc<Pace>,
-        ping_pong: Option<PingPong>,
+        ping_pong: impl FnOnce() -> Option<PingPong>,
     ) -> Option<Self> {
         let (time, timeout) = config.keepalive()?;
         let time = pace.time(time).min(Http2Config::MAX_KEEPALIVE);
         let now = Instant::now();
         Some(Self {
-            ping_pong: ping_pong?,
+            ping_pong: ping_pong()?,
             time,
             timeout,
             permit_without_calls: config.keepalive_permit_without_calls,

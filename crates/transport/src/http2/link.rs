@@ -6,7 +6,7 @@ use crate::{CloseReason, ErrorCode};
 /// What a connection's task and its calls know of it together.
 #[derive(Debug, Default)]
 pub(super) struct Link {
-    pub(super) wire: Arc<Wire>,
+    pub(super) wire: Wire,
     lost: OnceLock<CloseReason>,
 }
 

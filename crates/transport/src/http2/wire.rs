@@ -6,6 +6,8 @@ use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use super::link::Link;
+
 /// What the frames on the socket say beyond what `h2` tells.
 ///
 /// Written by the connection's task only. Who reads it after `h2` has reported an error of the
@@ -39,15 +41,15 @@ impl Wire {
 #[derive(Debug)]
 pub(super) struct Tapped<IO> {
     io: IO,
-    wire: Arc<Wire>,
+    link: Arc<Link>,
     frames: Frames,
 }
 
 impl<IO> Tapped<IO> {
-    pub(super) fn new(io: IO, wire: Arc<Wire>) -> Self {
+    pub(super) fn new(io: IO, link: Arc<Link>) -> Self {
         Self {
             io,
-            wire,
+            link,
             frames: Frames::after_preface(),
         }
     }
@@ -55,7 +57,7 @@ impl<IO> Tapped<IO> {
     /// Nothing is sent to a peer that cannot answer any more: so a stream that has not left when
     /// the end is seen never will.
     fn refuse_after_eof(&self) -> io::Result<()> {
-        if self.wire.is_eof() {
+        if self.link.wire.is_eof() {
             return Err(io::ErrorKind::BrokenPipe.into());
         }
         Ok(())
@@ -63,7 +65,7 @@ impl<IO> Tapped<IO> {
 
     fn note_written(&mut self, bytes: &[u8]) {
         if let Some(id) = self.frames.highest_headers(bytes) {
-            self.wire.last_opened.fetch_max(id, Ordering::Relaxed);
+            self.link.wire.last_opened.fetch_max(id, Ordering::Relaxed);
         }
     }
 }
@@ -77,9 +79,9 @@ impl<IO: AsyncRead + Unpin> AsyncRead for Tapped<IO> {
         let before = buf.filled().len();
         ready!(Pin::new(&mut self.io).poll_read(cx, buf))?;
         if buf.filled().len() > before {
-            self.wire.bytes_read.store(true, Ordering::Relaxed);
+            self.link.wire.bytes_read.store(true, Ordering::Relaxed);
         } else if buf.remaining() > 0 {
-            self.wire.eof.store(true, Ordering::Relaxed);
+            self.link.wire.eof.store(true, Ordering::Relaxed);
         }
         Poll::Ready(Ok(()))
     }
@@ -224,7 +226,7 @@ mod tests {
             for part in bytes.chunks(piece) {
                 tapped.note_written(part);
             }
-            assert!(tapped.wire.has_opened(3) && !tapped.wire.has_opened(5));
+            assert!(tapped.link.wire.has_opened(3) && !tapped.link.wire.has_opened(5));
         }
     }
 }
