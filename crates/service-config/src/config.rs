@@ -1,12 +1,16 @@
-use std::cell::RefCell;
 use std::sync::Arc;
 
 use evenkeel_policy::throttle::ThrottleConfig;
 
+use crate::method::Settings;
 use crate::names::Methods;
-use crate::object::{Object, Scope};
+use crate::object::Object;
 use crate::path::ROOT;
-use crate::{ConfigError, Field, LbConfig, MethodConfig, PolicyRegistry, Warning, document, retry};
+use crate::scope::Scope;
+use crate::{
+    ConfigError, Explanation, Field, LbConfig, MethodConfig, PolicyRegistry, Warning, document,
+    retry,
+};
 
 /// A validated service config. The default is gRPC's: `pick_first`, and nothing for any method.
 ///
@@ -41,6 +45,8 @@ struct Parts {
     load_balancing: LbConfig,
     methods: Methods,
     throttle: Option<ThrottleConfig>,
+    health_check_service_name: Option<String>,
+    max_connections_per_subchannel: Option<u32>,
     warnings: Vec<Warning>,
 }
 
@@ -86,10 +92,7 @@ impl ParseOptions {
     /// The first thing that is wrong; then none of it counts.
     pub fn parse(&self, json: &str) -> Result<ServiceConfig, ConfigError> {
         let fields = document::parse(json)?;
-        let scope = Scope {
-            options: self,
-            warnings: RefCell::default(),
-        };
+        let scope = Scope::new(self);
         let mut document = Object::new(&fields, ROOT.to_owned(), &scope);
         let mut parts = Parts {
             load_balancing: load_balancing(&mut document)?,
@@ -98,23 +101,14 @@ impl ParseOptions {
                 .unwrap_or_default(),
             throttle: document
                 .optional("retryThrottling", |field| field.object(retry::throttle))?,
+            health_check_service_name: document
+                .unsupported("healthCheckConfig", |field| field.object(health_check))?
+                .flatten(),
+            max_connections_per_subchannel: document
+                .unsupported("connectionScaling", |field| field.object(scaling))?
+                .flatten(),
             warnings: Vec::new(),
         };
-        document.unsupported("healthCheckConfig", |field| {
-            field.clone().object(|config| {
-                config
-                    .optional("serviceName", |field| field.text())
-                    .map(drop)
-            })
-        })?;
-        document.unsupported("connectionScaling", |field| {
-            field.clone().object(|config| {
-                let count = |field: Field<'_>| field.integer(0..=u32::MAX);
-                config
-                    .optional("maxConnectionsPerSubchannel", count)
-                    .map(drop)
-            })
-        })?;
         document.finish();
         parts.warnings = scope.warnings.into_inner();
         match parts.warnings.first() {
@@ -140,6 +134,16 @@ fn load_balancing(document: &mut Object<'_>) -> Result<LbConfig, ConfigError> {
     Ok(chosen.or(named.flatten()).unwrap_or_default())
 }
 
+fn health_check(config: &mut Object<'_>) -> Result<Option<String>, ConfigError> {
+    config.optional("serviceName", |field| Ok(field.text()?.to_owned()))
+}
+
+fn scaling(config: &mut Object<'_>) -> Result<Option<u32>, ConfigError> {
+    config.optional("maxConnectionsPerSubchannel", |field| {
+        Ok(field.integer(0..=u32::MAX)?.max(1))
+    })
+}
+
 fn methods(list: Field<'_>) -> Result<Methods, ConfigError> {
     let mut methods = Methods::default();
     for entry in list.items()? {
@@ -150,10 +154,10 @@ fn methods(list: Field<'_>) -> Result<Methods, ConfigError> {
             if names.is_empty() {
                 entry.warn("an entry without a name is for no method");
             }
-            let config = Arc::new(MethodConfig::parse(entry)?);
+            let settings = Settings::parse(entry)?;
             names
                 .into_iter()
-                .try_for_each(|name| methods.insert(name, &config))
+                .try_for_each(|name| methods.insert(name, &settings))
         })?;
     }
     Ok(methods)
@@ -191,7 +195,8 @@ impl ServiceConfig {
 
     /// What is configured for `path` (`/package.Service/Method`), most specific name first.
     ///
-    /// It hashes and allocates nothing: call it as often as there are calls.
+    /// It hashes and allocates nothing: call it as often as there are calls. Only for calls, as
+    /// [`Self::unused_names`] goes by it.
     #[must_use]
     pub fn method(&self, path: &str) -> Option<&Arc<MethodConfig>> {
         self.parts.methods.find(path)
@@ -201,6 +206,51 @@ impl ServiceConfig {
     #[must_use]
     pub fn retry_throttling(&self) -> Option<ThrottleConfig> {
         self.parts.throttle
+    }
+
+    /// `healthCheckConfig.serviceName` (gRFC A17): what a server is asked about; `""` is the
+    /// server as a whole, `None` asks nothing. Nothing acts on it yet.
+    #[must_use]
+    pub fn health_check_service_name(&self) -> Option<&str> {
+        self.parts.health_check_service_name.as_deref()
+    }
+
+    /// `connectionScaling.maxConnectionsPerSubchannel` (gRFC A105): at least 1, as which 0 counts;
+    /// not limited by any cap of the channel. Nothing acts on it yet.
+    #[must_use]
+    pub fn max_connections_per_subchannel(&self) -> Option<u32> {
+        self.parts.max_connections_per_subchannel
+    }
+
+    /// The names in `methodConfig` that [no call](Self::method) has had so far: `UserServce`,
+    /// `UserService/GetByld`. Clones share what was called, so ask when the channel has been used
+    /// for a while; who asks at the start gets all of them.
+    #[must_use]
+    pub fn unused_names(&self) -> Vec<String> {
+        let entries = self.parts.methods.entries().iter();
+        entries
+            .filter(|entry| entry.is_named() && !entry.is_called())
+            .map(ToString::to_string)
+            .collect()
+    }
+
+    /// All that is in force, what is not and why, and what looks like a mistake.
+    ///
+    /// ```
+    /// use evenkeel_service_config::ServiceConfig;
+    ///
+    /// let config = ServiceConfig::parse(
+    ///     r#"{"methodConfig": [{"name": [{"service": "UserServiceClient"}], "timeout": "1s"}]}"#,
+    /// )?;
+    /// let explanation = config.explain();
+    /// assert_eq!(explanation.load_balancing.name, "pick_first");
+    /// assert!(explanation.likely_mistakes[0].reason.contains("did you mean \"UserService\"?"));
+    /// println!("{explanation}");
+    /// # Ok::<(), evenkeel_service_config::ConfigError>(())
+    /// ```
+    #[must_use]
+    pub fn explain(&self) -> Explanation {
+        Explanation::of(self, &self.parts.methods)
     }
 
     /// What is legal in it and has no effect, or not the one it seems to have.

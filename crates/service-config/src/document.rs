@@ -1,4 +1,4 @@
-//! JSON text as one object in which no field appears twice.
+//! JSON text as values in which no field appears twice.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -10,13 +10,18 @@ use crate::ConfigError;
 use crate::path::{ROOT, field, item};
 
 pub(crate) fn parse(text: &str) -> Result<Map<String, Value>, ConfigError> {
-    let value = serde_json::from_str(text).map_err(|error| ConfigError::malformed(&error))?;
-    let Value::Object(object) = value else {
-        return Err(ConfigError::new(
+    match value(text)? {
+        Value::Object(object) => Ok(object),
+        _ => Err(ConfigError::new(
             ROOT,
             "a service config is one JSON object",
-        ));
-    };
+        )),
+    }
+}
+
+/// Any JSON value in which no field appears twice.
+pub(crate) fn value(text: &str) -> Result<Value, ConfigError> {
+    let value = serde_json::from_str(text).map_err(|error| ConfigError::malformed(&error))?;
     // `Map` keeps the last of two fields of one name and tells nobody: look once more.
     let mut repeated = None;
     let search = Search {
@@ -28,7 +33,7 @@ pub(crate) fn parse(text: &str) -> Result<Map<String, Value>, ConfigError> {
         .map_err(|error| ConfigError::malformed(&error))?;
     match repeated {
         Some(path) => Err(ConfigError::new(path, "this field appears twice")),
-        None => Ok(object),
+        None => Ok(value),
     }
 }
 

@@ -36,6 +36,17 @@ pub(crate) fn parse(value: &Value) -> Result<Duration, String> {
     }
 }
 
+/// As proto3 JSON writes it.
+pub(crate) fn format(duration: Duration) -> String {
+    match duration.subsec_nanos() {
+        0 => format!("{}s", duration.as_secs()),
+        nanoseconds => {
+            let decimals = format!("{nanoseconds:09}");
+            format!("{}.{}s", duration.as_secs(), decimals.trim_end_matches('0'))
+        }
+    }
+}
+
 fn seconds(text: &str) -> Option<Duration> {
     let (whole, decimals) = text.split_once('.').unwrap_or((text, "0"));
     let digits = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
@@ -77,14 +88,7 @@ fn example(value: &Value) -> String {
         .and_then(|factor| Some(number.parse::<f64>().ok()? * factor))
         .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
         .filter(|meant| meant.as_secs() <= MAX_SECONDS);
-    match meant {
-        Some(meant) if meant.subsec_nanos() == 0 => format!("{}s", meant.as_secs()),
-        Some(meant) => {
-            let nanoseconds = format!("{:09}", meant.subsec_nanos());
-            format!("{}.{}s", meant.as_secs(), nanoseconds.trim_end_matches('0'))
-        }
-        None => "0.1s".to_owned(),
-    }
+    meant.map_or_else(|| "0.1s".to_owned(), format)
 }
 
 #[cfg(test)]

@@ -57,7 +57,7 @@ impl ConfigError {
 /// );
 /// # Ok::<(), evenkeel_service_config::ConfigError>(())
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 #[non_exhaustive]
 pub struct Warning {
     /// Where, as in [`ConfigError::path`].

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::object::Scope;
+use crate::scope::Scope;
 use crate::{BuildPolicy, ConfigError, LbConfig, Object, duration, path};
 
 /// One value of a JSON document, with its place in it.
@@ -80,7 +80,9 @@ impl<'a> Field<'a> {
             .ok_or_else(|| {
                 let (least, most) = (range.start(), range.end());
                 self.not(&match *most {
-                    u32::MAX => format!("a whole number of at least {least}"),
+                    u32::MAX if number <= f64::from(u32::MAX) => {
+                        format!("a whole number of at least {least}")
+                    }
                     most => format!("a whole number from {least} to {most}"),
                 })
             })
@@ -110,7 +112,10 @@ impl<'a> Field<'a> {
     ///
     /// It is something else.
     pub fn items(self) -> Result<Vec<Self>, ConfigError> {
-        let items = self.value.as_array().ok_or_else(|| self.not("a list"))?;
+        let items = self.value.as_array().ok_or_else(|| match self.value {
+            Value::Object(_) | Value::String(_) => self.not("a list; put it in [ ]"),
+            _ => self.not("a list"),
+        })?;
         let field = |(index, value)| Self::new(value, path::item(&self.path, index), self.scope);
         Ok(items.iter().enumerate().map(field).collect())
     }
@@ -141,7 +146,10 @@ impl<'a> Field<'a> {
     ///
     /// None is supported, or the config of the first that is supported is wrong.
     pub fn child_policy(self) -> Result<Arc<dyn BuildPolicy>, ConfigError> {
-        LbConfig::choose(self).map(LbConfig::into_build)
+        let scope = self.scope;
+        let child = LbConfig::choose(self)?;
+        scope.note_child(child.clone());
+        Ok(child.into_build())
     }
 
     /// The only field of an object.

@@ -6,9 +6,10 @@ use evenkeel_policy::lb::PickFirst;
 use serde_json::{Map, Value};
 
 use crate::field::shown;
-use crate::object::Scope;
+use crate::object::taken_for;
+use crate::scope::Scope;
 use crate::suggest::near;
-use crate::{BuildPolicy, ConfigError, Field, Object};
+use crate::{BuildPolicy, ConfigError, Field, Object, PolicyFactory, path};
 
 /// The LB policy that a service config has chosen. Cheap to clone.
 ///
@@ -21,6 +22,20 @@ pub struct LbConfig {
     name: Arc<str>,
     config: Arc<Value>,
     build: Arc<dyn BuildPolicy>,
+    reading: Arc<Reading>,
+}
+
+/// What became of a policy's config when it was read.
+#[derive(Default)]
+struct Reading {
+    /// The list that the policy was chosen from, and the config's place in it.
+    list: String,
+    path: String,
+    /// What was read of the config, under the names it was asked for by; without its children.
+    effective: Map<String, Value>,
+    /// The fields that were asked for and are not there, by their path within the config.
+    unset: Vec<String>,
+    children: Vec<LbConfig>,
 }
 
 impl LbConfig {
@@ -42,6 +57,27 @@ impl LbConfig {
         self.build.build()
     }
 
+    /// The policies that its config has chosen for itself: `childPolicy`.
+    #[must_use]
+    pub fn children(&self) -> &[Self] {
+        &self.reading.children
+    }
+
+    /// Where its config is in the document.
+    pub(crate) fn path(&self) -> &str {
+        &self.reading.path
+    }
+
+    /// What its config says and the policy has read, under gRPC's names and without the children.
+    pub(crate) fn effective(&self) -> &Map<String, Value> {
+        &self.reading.effective
+    }
+
+    /// The fields that its config leaves at their defaults.
+    pub(crate) fn unset(&self) -> &[String] {
+        &self.reading.unset
+    }
+
     pub(crate) fn into_build(self) -> Arc<dyn BuildPolicy> {
         self.build
     }
@@ -53,20 +89,19 @@ impl LbConfig {
         let mut skipped = Vec::new();
         for entry in list.clone().items()? {
             let (name, config) = entry.only_field()?;
-            let Some(factory) = registry.find(name) else {
+            let Some(factory) = registry.find_or_any_case(name) else {
                 skipped.push((name, config));
                 continue;
             };
             for (name, config) in skipped {
                 config.warn(format!("policy not known, skipped{}", hint(scope, name)));
             }
-            let written = Arc::new(config.raw().clone());
-            let build = config.object(|config| factory.parse(config))?;
-            return Ok(Self {
-                name: factory.name().into(),
-                config: written,
-                build,
-            });
+            if registry.find(name).is_none() {
+                config.warn(taken_for(factory.name()));
+            }
+            let written = config.raw().clone();
+            let path = list.path().to_owned();
+            return config.object(|config| Self::read(factory, config, written, path));
         }
         let hints: String = skipped.iter().map(|(name, _)| hint(scope, name)).collect();
         let known: Vec<_> = registry.names().collect();
@@ -87,10 +122,48 @@ impl LbConfig {
         };
         let empty = Map::new();
         let mut config = Object::new(&empty, field.path().to_owned(), scope);
+        let written = Value::Object(Map::new());
+        Self::read(factory, &mut config, written, String::new()).map_err(|error| {
+            field.error(format!(
+                "{name} needs a config, so write it in loadBalancingConfig ({}: {})",
+                error.path, error.reason
+            ))
+        })
+    }
+
+    fn read(
+        factory: &dyn PolicyFactory,
+        config: &mut Object<'_>,
+        written: Value,
+        list: String,
+    ) -> Result<Self, ConfigError> {
+        let scope = config.scope();
+        let (build, notes) = scope.policy(|| factory.parse(config))?;
+        let mut effective = config.read_fields();
+        effective.retain(|name, _| {
+            let path = path::field(config.path(), name);
+            notes
+                .children
+                .iter()
+                .all(|child| child.reading.list != path)
+        });
+        let within = |path: &String| path.strip_prefix(config.path()).map(str::to_owned);
+        let unset = notes.unset.iter().filter_map(within);
+        let mut unset: Vec<_> = unset
+            .map(|path| path.trim_start_matches('.').to_owned())
+            .collect();
+        unset.dedup();
         Ok(Self {
             name: factory.name().into(),
-            config: Arc::new(Value::Object(Map::new())),
-            build: factory.parse(&mut config)?,
+            config: Arc::new(written),
+            build,
+            reading: Arc::new(Reading {
+                list,
+                path: config.path().to_owned(),
+                effective,
+                unset,
+                children: notes.children,
+            }),
         })
     }
 }
@@ -115,6 +188,7 @@ impl Default for LbConfig {
             name: PickFirst::NAME.into(),
             config: Arc::new(Value::Object(Map::new())),
             build: Arc::new(PickFirst::default),
+            reading: Arc::default(),
         }
     }
 }

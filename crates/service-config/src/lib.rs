@@ -9,18 +9,23 @@
 //! | `loadBalancingConfig`, `loadBalancingPolicy` | the first policy that the [`PolicyRegistry`] knows |
 //! | `methodConfig[].name` | exact method, then its service, then all |
 //! | `methodConfig[].waitForReady`, `.timeout`, `.retryPolicy` | [`MethodConfig`] |
-//! | `methodConfig[].hedgingPolicy`, `.maxRequestMessageBytes`, `.maxResponseMessageBytes` | checked, then ignored with a warning |
+//! | `methodConfig[].maxRequestMessageBytes`, `.maxResponseMessageBytes` | [`MethodConfig`] |
+//! | `methodConfig[].hedgingPolicy` | [`MethodConfig`]; nothing acts on it yet: a warning |
 //! | `retryThrottling` | [`ServiceConfig::retry_throttling`] |
-//! | `healthCheckConfig`, `connectionScaling` | checked, then ignored with a warning |
+//! | `healthCheckConfig` | [`ServiceConfig::health_check_service_name`]; nothing acts on it yet: a warning |
+//! | `connectionScaling` | [`ServiceConfig::max_connections_per_subchannel`]; nothing acts on it yet: a warning |
+//!
+//! [`ServiceConfig::explain`] says what all of it comes to, and what is probably not meant;
+//! [`ServiceConfig::unused_names`] finds the names that no call has.
 //!
 //! # Specification
 //!
-//! gRFC A2, A6, A21 and A24, and `service_config.proto`. Where implementations differ:
+//! gRFC A2, A6, A17, A21, A24 and A105, and `service_config.proto`. Where implementations differ:
 //!
 //! | | here | differs |
 //! |---|---|---|
 //! | a field that appears twice | refused | Go: the last counts |
-//! | field names in another case | taken, with a warning | C-core: unknown |
+//! | names of fields and policies in another case | taken, with a warning | C-core: unknown |
 //! | names of statuses in another case | taken | Go, Java |
 //! | numbers in quotes | taken, with a warning | Go |
 //! | `.05s` | taken | C-core |
@@ -29,6 +34,9 @@
 //! | an empty `loadBalancingConfig` | refused | Java, Node: as if absent |
 //! | unknown `loadBalancingPolicy` | refused | Go: `pick_first` |
 //! | `maxTokens` with decimals | refused | Go |
+//! | further decimals of `tokenRatio` | cut off after three | Go: all count |
+//! | a `hedgingPolicy` without a `hedgingDelay` | all attempts at once | Java: refused |
+//! | an empty `healthCheckConfig.serviceName` | a name, the server as a whole | Go: none |
 //! | `maxAttempts` above the cap | capped, with a warning | all: in silence |
 
 mod builtin;
@@ -36,6 +44,7 @@ mod config;
 mod document;
 mod duration;
 mod error;
+mod explain;
 mod field;
 mod lb;
 mod method;
@@ -44,11 +53,16 @@ mod object;
 mod path;
 mod registry;
 mod retry;
+mod scope;
 mod suggest;
 
 pub use config::{ParseOptions, ServiceConfig};
 pub use error::{ConfigError, Warning};
 pub use evenkeel_core::BuildPolicy;
+pub use explain::{
+    Explanation, HedgingExplanation, MethodExplanation, PolicyExplanation, RetryExplanation,
+    ThrottleExplanation,
+};
 pub use field::Field;
 pub use lb::LbConfig;
 pub use method::MethodConfig;

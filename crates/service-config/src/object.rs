@@ -1,23 +1,10 @@
-use std::cell::RefCell;
 use std::fmt;
 
 use serde_json::{Map, Value};
 
+use crate::scope::Scope;
 use crate::suggest::near;
-use crate::{ConfigError, Field, ParseOptions, Warning, path};
-
-/// What one parse shares: its options, and the warnings it has given so far.
-#[derive(Debug)]
-pub(crate) struct Scope<'a> {
-    pub(crate) options: &'a ParseOptions,
-    pub(crate) warnings: RefCell<Vec<Warning>>,
-}
-
-impl Scope<'_> {
-    pub(crate) fn warn(&self, path: impl Into<String>, reason: impl Into<String>) {
-        self.warnings.borrow_mut().push(Warning::new(path, reason));
-    }
-}
+use crate::{ConfigError, Field, path};
 
 /// A JSON object that is being read field by field.
 ///
@@ -109,16 +96,48 @@ impl<'a> Object<'a> {
     }
 
     /// Checks a field of gRPC's that this version does not act on, and says so.
-    pub(crate) fn unsupported(
+    pub(crate) fn unsupported<T>(
         &mut self,
         name: &'static str,
-        check: impl FnOnce(&Field<'a>) -> Result<(), ConfigError>,
-    ) -> Result<(), ConfigError> {
-        if let Some(field) = self.field(name)? {
-            check(&field)?;
+        read: impl FnOnce(Field<'a>) -> Result<T, ConfigError>,
+    ) -> Result<Option<T>, ConfigError> {
+        self.optional(name, |field| {
+            let value = read(field.clone())?;
             field.warn("not supported by this version: ignored");
+            Ok(value)
+        })
+    }
+
+    /// The fields that were asked for and are there, under the names they were asked for by.
+    pub(crate) fn read_fields(&self) -> Map<String, Value> {
+        let mut read = Map::new();
+        for (key, value) in self.fields {
+            let asked = self
+                .asked
+                .iter()
+                .find(|name| name.eq_ignore_ascii_case(key));
+            let name = match asked {
+                Some(name) => *name,
+                None if self.all_read => key,
+                None => continue,
+            };
+            if !value.is_null() {
+                read.insert(name.to_owned(), value.clone());
+            }
         }
-        Ok(())
+        read
+    }
+
+    /// As [`Self::finish`], for objects whose unknown fields are errors.
+    pub(crate) fn refuse_unknown(&self) -> Result<(), ConfigError> {
+        match self.unknown().next() {
+            Some((path, hint)) => Err(ConfigError::new(path, format!("unknown field{hint}"))),
+            None => Ok(()),
+        }
+    }
+
+    pub(crate) const fn scope(&self) -> &'a Scope<'a> {
+        self.scope
     }
 
     fn field(&mut self, name: &'static str) -> Result<Option<Field<'a>>, ConfigError> {
@@ -128,6 +147,7 @@ impl<'a> Object<'a> {
             .iter()
             .filter(|(key, _)| key.eq_ignore_ascii_case(name));
         let Some((key, value)) = spellings.next() else {
+            self.scope.note_unset(path::field(&self.path, name));
             return Ok(None);
         };
         let path = path::field(&self.path, key);
@@ -136,30 +156,40 @@ impl<'a> Object<'a> {
             return Err(ConfigError::new(path, reason));
         }
         if key != name {
-            let reason = format!("taken for {name:?}; some gRPC clients know only that spelling");
-            self.scope.warn(path.clone(), reason);
+            self.scope.warn(path.clone(), taken_for(name));
         }
         Ok((!value.is_null()).then(|| Field::new(value, path, self.scope)))
     }
 
     /// Warns of each field that nobody has asked for.
     pub(crate) fn finish(self) {
-        if self.all_read {
-            return;
+        for (path, hint) in self.unknown() {
+            self.scope
+                .warn(path, format!("unknown field, ignored{hint}"));
         }
-        for key in self.fields.keys() {
-            if self.asked.iter().any(|name| name.eq_ignore_ascii_case(key)) {
-                continue;
-            }
+    }
+
+    /// The places of fields that nobody has asked for, and what may be meant by them.
+    fn unknown(&self) -> impl Iterator<Item = (String, String)> {
+        let is_known = |key: &String| {
+            let mut asked = self.asked.iter();
+            self.all_read || asked.any(|name| name.eq_ignore_ascii_case(key))
+        };
+        let unknown = self.fields.keys().filter(move |key| !is_known(key));
+        unknown.map(|key| {
             let hint = match (near(key, self.asked.iter().copied()), home(key)) {
                 (Some(near), _) => format!("; did you mean {near:?}?"),
                 (None, Some(home)) => format!("; gRPC has it in {home}"),
                 (None, None) => String::new(),
             };
-            let reason = format!("unknown field, ignored{hint}");
-            self.scope.warn(path::field(&self.path, key), reason);
-        }
+            (path::field(&self.path, key), hint)
+        })
     }
+}
+
+/// The warning for a name in another case than `name`'s.
+pub(crate) fn taken_for(name: &str) -> String {
+    format!("taken for {name:?}; some gRPC clients know only that spelling")
 }
 
 /// Where a field of gRPC's schema belongs that people put elsewhere.
@@ -169,16 +199,26 @@ fn home(field: &str) -> Option<&'static str> {
         | "loadBalancingPolicy"
         | "methodConfig"
         | "retryThrottling"
-        | "healthCheckConfig" => Some("$, the top level"),
-        "name" | "waitForReady" | "timeout" | "retryPolicy" | "hedgingPolicy" => {
-            Some("an entry of $.methodConfig")
-        }
+        | "healthCheckConfig"
+        | "connectionScaling" => Some("$, the top level"),
+        "name"
+        | "waitForReady"
+        | "timeout"
+        | "retryPolicy"
+        | "hedgingPolicy"
+        | "maxRequestMessageBytes"
+        | "maxResponseMessageBytes" => Some("an entry of $.methodConfig"),
+        "service" | "method" => Some("an item of name, in an entry of $.methodConfig"),
         "maxAttempts"
         | "initialBackoff"
         | "maxBackoff"
         | "backoffMultiplier"
         | "retryableStatusCodes" => Some("retryPolicy"),
+        "hedgingDelay" | "nonFatalStatusCodes" => Some("hedgingPolicy"),
         "maxTokens" | "tokenRatio" => Some("$.retryThrottling"),
+        "serviceName" => Some("$.healthCheckConfig"),
+        "maxConnectionsPerSubchannel" => Some("$.connectionScaling"),
+        "childPolicy" => Some("the config of a policy that has children"),
         _ => None,
     }
 }

@@ -140,6 +140,11 @@ impl PolicyRegistry {
         self.factories.get(name).map(|factory| &**factory)
     }
 
+    /// As [`Self::find`]; else, as Go has it, the one whose name differs only in case.
+    pub(crate) fn find_or_any_case(&self, name: &str) -> Option<&dyn PolicyFactory> {
+        self.find(name).or_else(|| self.find_any_case(name))
+    }
+
     /// As [`Self::find`], for the spelling of an enum: `ROUND_ROBIN`.
     pub(crate) fn find_any_case(&self, name: &str) -> Option<&dyn PolicyFactory> {
         let mut all = self.factories.iter();

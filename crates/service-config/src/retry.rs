@@ -1,5 +1,6 @@
 //! `retryPolicy`, `hedgingPolicy` and `retryThrottling` (gRFC A6).
 
+use evenkeel_policy::hedge::HedgingPolicy;
 use evenkeel_policy::retry::{CodeSet, RetryPolicy};
 use evenkeel_policy::throttle::ThrottleConfig;
 use serde_json::Value;
@@ -8,7 +9,8 @@ use tonic::Code;
 use crate::suggest::did_you_mean;
 use crate::{ConfigError, Field, Object};
 
-pub(crate) fn retry_policy(config: &mut Object<'_>) -> Result<RetryPolicy, ConfigError> {
+/// The policy, and its `maxAttempts` as it is written.
+pub(crate) fn retry_policy(config: &mut Object<'_>) -> Result<(RetryPolicy, u32), ConfigError> {
     let backoff = |field: Field<'_>| {
         let duration = field.clone().duration()?;
         if duration.is_zero() {
@@ -20,7 +22,7 @@ pub(crate) fn retry_policy(config: &mut Object<'_>) -> Result<RetryPolicy, Confi
         number if number > 0.0 => Ok(number),
         number => Err(field.error(format!("{number} is not more than 0"))),
     };
-    let max_attempts = config.required("maxAttempts", max_attempts)?;
+    let (max_attempts, written) = config.required("maxAttempts", max_attempts)?;
     let initial_backoff = config.required("initialBackoff", backoff)?;
     let max_backoff = config.required("maxBackoff", backoff)?;
     let backoff_multiplier = config.required("backoffMultiplier", multiplier)?;
@@ -31,21 +33,27 @@ pub(crate) fn retry_policy(config: &mut Object<'_>) -> Result<RetryPolicy, Confi
         }
         Ok(codes)
     })?;
-    Ok(RetryPolicy::new(
+    let policy = RetryPolicy::new(
         max_attempts,
         initial_backoff,
         max_backoff,
         backoff_multiplier,
         retryable_codes,
-    ))
+    );
+    Ok((policy, written))
 }
 
-/// Only checked: see [`Object::unsupported`].
-pub(crate) fn hedging_policy(config: &mut Object<'_>) -> Result<(), ConfigError> {
-    config.required("maxAttempts", max_attempts)?;
-    config.optional("hedgingDelay", |field| field.duration())?;
-    config.optional("nonFatalStatusCodes", codes)?;
-    Ok(())
+/// The policy, and its `maxAttempts` as it is written.
+pub(crate) fn hedging_policy(config: &mut Object<'_>) -> Result<(HedgingPolicy, u32), ConfigError> {
+    let (max_attempts, written) = config.required("maxAttempts", max_attempts)?;
+    let delay = config.optional("hedgingDelay", |field| field.duration())?;
+    let non_fatal = config.optional("nonFatalStatusCodes", codes)?;
+    let policy = HedgingPolicy::new(
+        max_attempts,
+        delay.unwrap_or_default(),
+        non_fatal.unwrap_or_default(),
+    );
+    Ok((policy, written))
 }
 
 pub(crate) fn throttle(config: &mut Object<'_>) -> Result<ThrottleConfig, ConfigError> {
@@ -62,7 +70,8 @@ pub(crate) fn throttle(config: &mut Object<'_>) -> Result<ThrottleConfig, Config
     Ok(ThrottleConfig::new(max_tokens * 1000, milli_token_ratio))
 }
 
-fn max_attempts(field: Field<'_>) -> Result<u32, ConfigError> {
+/// What counts of it, and what is written.
+fn max_attempts(field: Field<'_>) -> Result<(u32, u32), ConfigError> {
     let attempts = field.clone().integer(2..=u32::MAX)?;
     let cap = field.scope().options.max_attempts_cap.max(2);
     if attempts > cap {
@@ -70,7 +79,7 @@ fn max_attempts(field: Field<'_>) -> Result<u32, ConfigError> {
             "{attempts} attempts are more than the cap of {cap}, which counts"
         ));
     }
-    Ok(attempts.min(cap))
+    Ok((attempts.min(cap), attempts))
 }
 
 /// `number` × 1000 with what is left cut off, by its decimal digits: 0.29 × 1000 is 289.99…
@@ -116,6 +125,11 @@ const NAMES: [&str; 17] = [
     "DATA_LOSS",
     "UNAUTHENTICATED",
 ];
+
+/// gRPC's name of it.
+pub(crate) const fn code_name(code: Code) -> &'static str {
+    NAMES[code as usize]
+}
 
 fn code(field: &Field<'_>) -> Result<Code, ConfigError> {
     let number = match field.raw() {

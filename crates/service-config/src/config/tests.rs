@@ -1,5 +1,6 @@
 use std::time::Duration;
 
+use evenkeel_policy::hedge::HedgingPolicy;
 use evenkeel_policy::retry::{CodeSet, RetryPolicy};
 use tonic::Code;
 
@@ -337,11 +338,6 @@ fn what_has_no_effect_is_warned_of_and_refused_when_strict() {
             "not supported by this version: ignored",
         ),
         (
-            r#"{"methodConfig": [{"name": [{}], "maxRequestMessageBytes": 0}]}"#,
-            "$.methodConfig[0].maxRequestMessageBytes",
-            "not supported",
-        ),
-        (
             r#"{"healthCheckConfig": {"serviceName": ""}}"#,
             "$.healthCheckConfig",
             "not supported",
@@ -357,9 +353,9 @@ fn what_has_no_effect_is_warned_of_and_refused_when_strict() {
             "in quotes",
         ),
         (
-            r#"{"loadBalancingConfig": [{"weighted_round_robin": {}}, {"round_robin": {}}]}"#,
-            "$.loadBalancingConfig[0].weighted_round_robin",
-            "evenkeel.registered_weighted_round_robin",
+            r#"{"loadBalancingConfig": [{"acme": {}}, {"round_robin": {}}]}"#,
+            "$.loadBalancingConfig[0].acme",
+            "policy not known, skipped",
         ),
     ] {
         let (_, warnings) = parse(json);
@@ -381,6 +377,61 @@ fn spellings_in_another_case_count() {
     let (config, warnings) = parse(&with_retry_policy(policy));
     assert_eq!(retry_policy(&config).max_backoff, Duration::from_secs(2));
     assert_eq!(warnings.len(), 3, "{warnings:?}");
+}
+
+#[test]
+fn all_that_a_method_can_have_is_there_for_the_layers() {
+    let (config, warnings) = parse(
+        r#"{"methodConfig": [
+            {"name": [{"service": "s"}], "maxRequestMessageBytes": 0, "maxResponseMessageBytes": 4294967295,
+             "hedgingPolicy": {"maxAttempts": 3, "hedgingDelay": "0.5s", "nonFatalStatusCodes": ["INTERNAL", 14]}},
+            {"name": [{"service": "t"}], "hedgingPolicy": {"maxAttempts": 9}}
+        ],
+        "healthCheckConfig": {"serviceName": ""},
+        "connectionScaling": {"maxConnectionsPerSubchannel": 0}}"#,
+    );
+    let of_s = config.method("/s/m").unwrap();
+    assert_eq!(of_s.max_request_message_bytes, Some(0));
+    assert_eq!(of_s.max_response_message_bytes, Some(u32::MAX));
+    let codes = CodeSet::of(&[Code::Internal, Code::Unavailable]);
+    let half = Duration::from_millis(500);
+    assert_eq!(
+        of_s.hedging_policy,
+        Some(HedgingPolicy::new(3, half, codes))
+    );
+    let of_t = config.method("/t/m").unwrap();
+    assert_eq!(of_t.max_request_message_bytes, None);
+    assert_eq!(
+        of_t.hedging_policy,
+        Some(HedgingPolicy::new(5, Duration::ZERO, CodeSet::default())),
+        "capped, without a delay"
+    );
+    assert_eq!(config.health_check_service_name(), Some(""));
+    assert_eq!(config.max_connections_per_subchannel(), Some(1), "0 is 1");
+
+    let unsupported = |place: &str| format!("{place}: not supported by this version: ignored");
+    assert_eq!(
+        warnings,
+        [
+            unsupported("$.methodConfig[0].hedgingPolicy"),
+            "$.methodConfig[1].hedgingPolicy.maxAttempts: 9 attempts are more than the cap of 5, which counts".to_owned(),
+            unsupported("$.methodConfig[1].hedgingPolicy"),
+            unsupported("$.healthCheckConfig"),
+            unsupported("$.connectionScaling"),
+        ]
+    );
+}
+
+#[test]
+fn an_empty_health_check_config_asks_for_none() {
+    for json in [
+        "{}",
+        r#"{"healthCheckConfig": {}}"#,
+        r#"{"healthCheckConfig": {"serviceName": null}}"#,
+    ] {
+        let (config, _) = parse(json);
+        assert_eq!(config.health_check_service_name(), None, "{json}");
+    }
 }
 
 #[test]

@@ -4,7 +4,7 @@ use evenkeel_core::{Policy, Update, View};
 use evenkeel_policy::lb::RoundRobin;
 
 use super::*;
-use crate::ServiceConfig;
+use crate::{LbConfig, ServiceConfig};
 
 /// A policy around another one: what outlier detection and its kin look like.
 struct Wrapper;
@@ -68,6 +68,10 @@ fn child_policies_nest_and_their_mistakes_have_a_place() {
         config.warnings()[0].path,
         "$.loadBalancingConfig[0][\"acme.old_wrapper\"].childPolicy[0].unknown"
     );
+    let outer = config.load_balancing().children();
+    let inner = outer[0].children();
+    let names = [outer, inner].map(|of| of.iter().map(LbConfig::name).collect::<Vec<_>>());
+    assert_eq!(names, [["acme.wrapper"], ["round_robin"]]);
     drop(config.load_balancing().build());
 
     for (child, place) in [
@@ -92,7 +96,12 @@ fn child_policies_nest_and_their_mistakes_have_a_place() {
 fn a_policy_that_needs_a_config_cannot_be_chosen_by_its_name_alone() {
     let json = r#"{"loadBalancingPolicy": "acme.wrapper"}"#;
     let error = ServiceConfig::parse_with(json, &registry()).unwrap_err();
-    assert_eq!(error.path, "$.loadBalancingPolicy.childPolicy");
+    assert_eq!(error.path, "$.loadBalancingPolicy");
+    assert_eq!(
+        error.reason,
+        "acme.wrapper needs a config, so write it in loadBalancingConfig \
+         ($.loadBalancingPolicy.childPolicy: this field is required)"
+    );
 }
 
 #[test]

@@ -220,7 +220,7 @@ fn documents_are_refused_as_a_whole_with_the_place_of_the_mistake() {
         (
             r#"{"methodConfig": [{"name": [{}]}, {"name": [{"service": "a"}, {"service": ""}]}]}"#,
             "$.methodConfig[1].name[1]",
-            "second default",
+            "a second entry for all services; the first is $.methodConfig[0].name[0]",
         ),
         (
             r#"{"methodConfig": [{"name": [{"service": "a"}]}, {"name": [{"service": "a", "method": ""}]}]}"#,
