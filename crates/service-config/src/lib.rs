@@ -16,7 +16,8 @@
 //! | `connectionScaling` | [`ServiceConfig::max_connections_per_subchannel`]; nothing acts on it yet: a warning |
 //!
 //! [`ServiceConfig::explain`] says what all of it comes to, and what is probably not meant;
-//! [`ServiceConfig::unused_names`] finds the names that no call has.
+//! [`ServiceConfig::unused_names`] finds the names that no call has. [`ServiceConfigChoices`] is
+//! the list of service configs in a DNS TXT record.
 //!
 //! # Specification
 //!
@@ -40,6 +41,7 @@
 //! | `maxAttempts` above the cap | capped, with a warning | all: in silence |
 
 mod builtin;
+mod choices;
 mod config;
 mod document;
 mod duration;
@@ -56,6 +58,7 @@ mod retry;
 mod scope;
 mod suggest;
 
+pub use choices::ServiceConfigChoices;
 pub use config::{ParseOptions, ServiceConfig};
 pub use error::{ConfigError, Warning};
 pub use evenkeel_core::BuildPolicy;
