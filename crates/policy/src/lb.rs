@@ -23,7 +23,9 @@
 //! [`Picker`]: evenkeel_core::Picker
 
 mod fail;
+mod graceful_switch;
 mod least_request;
+mod merged;
 mod petiole;
 mod pick_first;
 mod queue;
@@ -36,6 +38,7 @@ mod subset;
 mod weighted;
 
 pub use fail::FailPicker;
+pub use graceful_switch::GracefulSwitch;
 pub use least_request::{LeastRequest, LeastRequestConfig};
 pub use petiole::petiole;
 pub use pick_first::{PickFirst, PickFirstConfig};

@@ -25,6 +25,49 @@ impl Subset {
             .collect()
     }
 
+    /// Becomes the subset of these endpoints, and keeps what is as it was: cheaper than a new one
+    /// when few of many have changed. Says whether anything has.
+    ///
+    /// `endpoints` are those of a view, with their places in it.
+    pub fn refresh<'a>(
+        &mut self,
+        endpoints: impl IntoIterator<Item = (EndpointIndex, &'a EndpointView)>,
+    ) -> bool {
+        let mut len = 0;
+        let mut changed = false;
+        let mut moved: Option<Vec<u32>> = None;
+        for (index, endpoint) in endpoints {
+            match self.endpoints.get_mut(len) {
+                Some(known) if is_the_same(known, endpoint) => {}
+                Some(known) => {
+                    known.clone_from(endpoint);
+                    changed = true;
+                }
+                None => {
+                    self.endpoints.push(endpoint.clone());
+                    changed = true;
+                }
+            }
+            let index = place(index);
+            if moved.is_none() && self.indices.get(len) != Some(&index) {
+                moved = Some(self.indices[..len].to_vec());
+            }
+            if let Some(moved) = &mut moved {
+                moved.push(index);
+            }
+            len += 1;
+        }
+        self.endpoints.truncate(len);
+        if moved.is_none() && len < self.indices.len() {
+            moved = Some(self.indices[..len].to_vec());
+        }
+        if let Some(moved) = moved {
+            self.indices = moved.into();
+            changed = true;
+        }
+        changed
+    }
+
     /// Whether there is none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -54,6 +97,9 @@ impl Subset {
         for index in update.connect.iter_mut().chain(&mut update.disconnect) {
             *index = self.index(*index);
         }
+        for (index, _) in &mut update.ejected {
+            *index = self.index(*index);
+        }
         update
     }
 
@@ -61,6 +107,25 @@ impl Subset {
     fn index(&self, place: EndpointIndex) -> EndpointIndex {
         outer(&self.indices, place)
     }
+}
+
+fn place(index: EndpointIndex) -> u32 {
+    u32::try_from(index.0).expect("a list of endpoints is shorter than 2³²")
+}
+
+/// Whether a policy would see no difference.
+fn is_the_same(known: &EndpointView, now: &EndpointView) -> bool {
+    let error = |view: &EndpointView| {
+        view.error
+            .as_ref()
+            .map(|error| Arc::as_ptr(error).cast::<()>())
+    };
+    known.id == now.id
+        && known.state == now.state
+        && known.held_back == now.held_back
+        && Arc::ptr_eq(&known.endpoint, &now.endpoint)
+        && Arc::ptr_eq(&known.stats, &now.stats)
+        && error(known) == error(now)
 }
 
 fn outer(indices: &[u32], place: EndpointIndex) -> EndpointIndex {
@@ -74,9 +139,6 @@ fn outer(indices: &[u32], place: EndpointIndex) -> EndpointIndex {
 impl FromIterator<(EndpointIndex, EndpointView)> for Subset {
     /// From endpoints with their places in the whole view.
     fn from_iter<I: IntoIterator<Item = (EndpointIndex, EndpointView)>>(endpoints: I) -> Self {
-        let place = |index: EndpointIndex| {
-            u32::try_from(index.0).expect("a list of endpoints is shorter than 2³²")
-        };
         let (indices, endpoints): (Vec<_>, Vec<_>) = endpoints
             .into_iter()
             .map(|(index, endpoint)| (place(index), endpoint))
@@ -130,6 +192,44 @@ mod tests {
         let rest = Subset::of(&view, |_, endpoint| endpoint.id.0 % 2 == 0);
         let update = rest.show(&mut child, script.now(), &view);
         assert_eq!(script.ids(&update.connect), [2, 4]);
+    }
+
+    #[test]
+    fn a_refreshed_subset_is_the_one_made_afresh_and_says_whether_it_changed() {
+        let mut script = Script::new(&[Ready, Ready, Idle, Ready, Idle]);
+        let mut kept = Subset::default();
+        let mut refresh = |script: &Script, belongs: fn(u64) -> bool| {
+            let view = script.view();
+            let belonging = || view.indexed().filter(|(_, one)| belongs(one.id.0));
+            let changed = kept.refresh(belonging());
+            let fresh: Subset = belonging().map(|(at, one)| (at, one.clone())).collect();
+            assert_eq!(kept.indices, fresh.indices);
+            assert_eq!(
+                format!("{:?}", kept.endpoints),
+                format!("{:?}", fresh.endpoints)
+            );
+            changed
+        };
+        assert!(refresh(&script, |id| id > 0));
+        assert!(!refresh(&script, |id| id > 0));
+        script.set(0, Idle);
+        assert!(!refresh(&script, |id| id > 0), "of another one");
+        script.set(3, Idle);
+        assert!(refresh(&script, |id| id > 0));
+        script.fail(3, "refused");
+        assert!(refresh(&script, |id| id > 0));
+        script.fail(3, "reset");
+        assert!(refresh(&script, |id| id > 0), "another error");
+        script.weigh(4, 2.0);
+        assert!(refresh(&script, |id| id > 0));
+        assert!(refresh(&script, |id| id > 1), "shorter at the front");
+        assert!(refresh(&script, |id| id == 2), "shorter at the end");
+        script.remove(0);
+        assert!(refresh(&script, |id| id == 2), "at another place");
+        script.add(9, Ready);
+        assert!(refresh(&script, |id| id > 0));
+        assert!(refresh(&script, |_| false));
+        assert!(!refresh(&script, |_| false));
     }
 
     /// Answers with a place that there is none at.

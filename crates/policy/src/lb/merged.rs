@@ -1,0 +1,20 @@
+use std::time::Instant;
+
+use evenkeel_core::Observe;
+
+/// The earlier of two timers.
+pub(super) fn earlier(one: Option<Instant>, other: Option<Instant>) -> Option<Instant> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(one.min(other)),
+        (one, other) => one.or(other),
+    }
+}
+
+/// What two policies want to know; where only one of two answers is possible, that for `one`.
+pub(super) fn both(one: Observe, other: &Observe) -> Observe {
+    let mut both = one;
+    both.latency = both.latency.or(other.latency);
+    both.load = both.load.or_else(|| other.load.clone());
+    both.failures |= other.failures;
+    both
+}
