@@ -5,7 +5,9 @@
 //! | [`PickFirst`] | `pick_first` | the first endpoint that could be connected, for as long as it lives |
 //! | [`RoundRobin`] | `round_robin` | each READY endpoint in turn |
 //! | [`LeastRequest`] | `least_request_experimental`, `least_request` | of a few READY endpoints chosen at random, the one with the fewest calls in flight |
-//! | [`RegisteredWeightedRoundRobin`] | `evenkeel.registered_weighted_round_robin`, `custom_weighted_round_robin` | each READY endpoint as often as the weight says that it registered with |
+//! | [`RegisteredWeightedRoundRobin`] | `evenkeel.registered_weighted_round_robin`, `custom_weighted_round_robin` | each READY endpoint as often as the weight says that it registered with, fewer while it fails |
+//! | [`WeightedRoundRobin`] | `weighted_round_robin` | each READY endpoint as often as the load says that its server reports; **not** by the weight that it registered with |
+//! | [`FastestResponse`] | `evenkeel.fastest_response` | of two READY endpoints chosen at random, the one that will probably answer first |
 //!
 //! A policy lives in the balancer's driver and is shown everything there is ([`View`]); what it
 //! decides is an immutable [`Picker`], swapped whole. Picking takes no lock and allocates nothing.
@@ -23,7 +25,9 @@
 //! [`Picker`]: evenkeel_core::Picker
 
 mod fail;
+mod fastest_response;
 mod graceful_switch;
+mod kept;
 mod least_request;
 mod merged;
 mod petiole;
@@ -36,13 +40,18 @@ mod round_robin;
 mod sequence;
 mod subset;
 mod weighted;
+mod weighted_round_robin;
 
 pub use fail::FailPicker;
+pub use fastest_response::{FastestResponse, FastestResponseConfig};
 pub use graceful_switch::GracefulSwitch;
 pub use least_request::{LeastRequest, LeastRequestConfig};
 pub use petiole::petiole;
 pub use pick_first::{PickFirst, PickFirstConfig};
 pub use queue::QueuePicker;
-pub use registered_weighted_round_robin::RegisteredWeightedRoundRobin;
+pub use registered_weighted_round_robin::{
+    RegisteredWeightedRoundRobin, RegisteredWeightedRoundRobinConfig,
+};
 pub use round_robin::RoundRobin;
 pub use subset::Subset;
+pub use weighted_round_robin::{WeightedRoundRobin, WeightedRoundRobinConfig};

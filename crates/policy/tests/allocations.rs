@@ -10,7 +10,8 @@ use evenkeel_core::{
     Policy, View,
 };
 use evenkeel_policy::lb::{
-    LeastRequest, LeastRequestConfig, PickFirst, RegisteredWeightedRoundRobin, RoundRobin,
+    FastestResponse, LeastRequest, LeastRequestConfig, PickFirst, RegisteredWeightedRoundRobin,
+    RoundRobin, WeightedRoundRobin, WeightedRoundRobinConfig,
 };
 use http::HeaderMap;
 
@@ -29,7 +30,7 @@ fn endpoints(weight: impl Fn(u64) -> f64) -> Vec<EndpointView> {
 fn picks_allocate_nothing() {
     let whole = endpoints(|id| id as f64 + 1.0);
     let fractions = endpoints(|id| 1.0 / (id as f64 + 3.0));
-    let policies: [(&str, Box<dyn Policy>, &[EndpointView]); 5] = [
+    let policies: [(&str, Box<dyn Policy>, &[EndpointView]); 7] = [
         ("pick_first", Box::new(PickFirst::default()), &whole),
         ("round_robin", Box::new(RoundRobin::new()), &whole),
         (
@@ -39,13 +40,23 @@ fn picks_allocate_nothing() {
         ),
         (
             "weighted, rotation",
-            Box::new(RegisteredWeightedRoundRobin::new()),
+            Box::new(RegisteredWeightedRoundRobin::default()),
             &whole,
         ),
         (
             "weighted, stride",
-            Box::new(RegisteredWeightedRoundRobin::new()),
+            Box::new(RegisteredWeightedRoundRobin::default()),
             &fractions,
+        ),
+        (
+            "weighted_round_robin",
+            Box::new(WeightedRoundRobin::new(WeightedRoundRobinConfig::default())),
+            &whole,
+        ),
+        (
+            "fastest_response",
+            Box::new(FastestResponse::default()),
+            &whole,
         ),
     ];
     #[expect(

@@ -1,8 +1,14 @@
 //! The configs of the policies in `evenkeel_policy::lb`.
 
+mod fastest_response;
+mod registered_weighted_round_robin;
+#[cfg(test)]
+mod table;
+mod weighted_round_robin;
+
 use evenkeel_policy::lb::{
-    LeastRequest, LeastRequestConfig, PickFirst, PickFirstConfig, RegisteredWeightedRoundRobin,
-    RoundRobin,
+    FastestResponse, LeastRequest, LeastRequestConfig, PickFirst, PickFirstConfig,
+    RegisteredWeightedRoundRobin, RoundRobin, WeightedRoundRobin,
 };
 
 use crate::PolicyRegistry;
@@ -27,6 +33,8 @@ pub(crate) fn register(registry: &mut PolicyRegistry) {
     registry.register_aliased(
         RegisteredWeightedRoundRobin::NAME,
         RegisteredWeightedRoundRobin::ALIASES,
-        |_| Ok(RegisteredWeightedRoundRobin::new),
+        registered_weighted_round_robin::parse,
     );
+    registry.register_fn(FastestResponse::NAME, fastest_response::parse);
+    registry.register_fn(WeightedRoundRobin::NAME, weighted_round_robin::parse);
 }

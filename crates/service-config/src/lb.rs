@@ -171,11 +171,6 @@ impl LbConfig {
 /// What the writer of an unknown policy's name may have meant.
 fn hint(scope: &Scope<'_>, name: &str) -> String {
     let registry = &scope.options.registry;
-    if name == "weighted_round_robin" {
-        return "; for the weights that servers register with, use \
-                \"evenkeel.registered_weighted_round_robin\""
-            .to_owned();
-    }
     near(name, registry.names())
         .map(|near| format!("; did you mean {near:?}?"))
         .unwrap_or_default()

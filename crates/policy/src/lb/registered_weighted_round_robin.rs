@@ -1,13 +1,18 @@
+mod effective;
+
+use std::any::Any;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use evenkeel_core::{EndpointView, Pick, PickArgs, Picker, Policy, Update, View};
+use evenkeel_core::{
+    BuildPolicy, ConnectivityState, EndpointIndex, EndpointView, Policy, Update, View,
+};
 
+use self::effective::{Counts, Effective, STEP};
+use super::kept::Kept;
 use super::petiole;
-use super::random::Random;
-use super::ready::Ready;
 use super::sequence::Sequence;
-use super::weighted::Scheduler;
+use super::weighted::{Turns, WeightedPicker};
 
 /// Gives each READY endpoint a share of the calls by the weight it registered with
 /// ([`Metadata::weight`](evenkeel_core::Metadata::weight)), smoothly: weights 10, 20 and 30 make
@@ -28,17 +33,78 @@ use super::weighted::Scheduler;
 ///
 /// Picking takes no lock, and the turn goes on when the picker is rebuilt, be it for a new
 /// weight, an endpoint that comes or one that goes. States and connections: see [`petiole`].
+///
+/// # Errors
+///
+/// An endpoint that fails gets fewer calls, unless
+/// [`react_to_errors`](RegisteredWeightedRoundRobinConfig::react_to_errors) is off:
+///
+/// | an attempt ends with | its endpoint's weight |
+/// |---|---|
+/// | RESOURCE_EXHAUSTED | is halved, once for all that come within 100 ms, down to 1/64 |
+/// | UNAVAILABLE | is nothing for 1 s; then 1/16, until a success brings it back or another UNAVAILABLE takes it out for twice as long (30 s at most) |
+/// | anything else | stays |
+///
+/// What is lost comes back at 10 % of the registered weight per second. While no endpoint fails,
+/// rotations are exactly what they would be without all this.
+///
+/// When each READY endpoint is out, being probed, or down to 1/64, all have their registered
+/// weights: there is nobody better. A retry still goes to an endpoint that is out when it has tried all
+/// others. What an endpoint did is forgotten with its connection: a server that restarts begins with
+/// all of its weight.
+///
+/// This works beside a breaker, which keeps *all* calls from an endpoint that fails many times in a row,
+/// whatever the code; here one UNAVAILABLE is enough. An endpoint that its breaker lets back in
+/// has the weight that it has recovered here by then.
 #[derive(Debug, Default)]
 pub struct RegisteredWeightedRoundRobin {
+    config: RegisteredWeightedRoundRobinConfig,
     sequence: Option<Arc<Sequence>>,
-    /// What the last picker was made of: kept while the weights of the READY endpoints are the same.
-    last: Option<Arc<Turns>>,
+    /// What the last picker was made of: kept while the weights are the same.
+    turns: Option<Arc<Turns>>,
+    /// Of all endpoints in the view; `None` without a connection.
+    effective: Kept<Option<Effective>>,
+    /// The last of the moments, [`STEP`] apart, at which all that are reduced win something back.
+    stepped_at: Option<Instant>,
+    /// Endpoints had calls by their registered weights, because all are doubtful.
+    is_last_resort: bool,
 }
 
-#[derive(Debug)]
-struct Turns {
-    weights: Box<[f64]>,
-    scheduler: Scheduler,
+/// How [`RegisteredWeightedRoundRobin`] behaves; builds it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RegisteredWeightedRoundRobinConfig {
+    /// `reactToErrors`: whether RESOURCE_EXHAUSTED and UNAVAILABLE take weight from an endpoint.
+    /// Default: true.
+    pub react_to_errors: bool,
+    /// `probeInterval`: how long an endpoint that was UNAVAILABLE gets no calls; doubles up to 30 s
+    /// while it still is. Default: 1 s; at least 100 ms.
+    pub probe_interval: Duration,
+}
+
+impl Default for RegisteredWeightedRoundRobinConfig {
+    fn default() -> Self {
+        Self {
+            react_to_errors: true,
+            probe_interval: Duration::from_secs(1),
+        }
+    }
+}
+
+impl RegisteredWeightedRoundRobinConfig {
+    /// The least that `probeInterval` can be.
+    pub const LEAST_PROBE_INTERVAL: Duration = Duration::from_millis(100);
+}
+
+impl BuildPolicy for RegisteredWeightedRoundRobinConfig {
+    fn build(&self) -> Box<dyn Policy> {
+        Box::new(RegisteredWeightedRoundRobin::new(*self))
+    }
+
+    fn reconfigure(&self, running: &mut dyn Any) -> bool {
+        let running = running.downcast_mut::<RegisteredWeightedRoundRobin>();
+        running.map(|it| it.configure(*self)).is_some()
+    }
 }
 
 impl RegisteredWeightedRoundRobin {
@@ -49,23 +115,54 @@ impl RegisteredWeightedRoundRobin {
 
     /// A policy that has seen no endpoint yet.
     #[must_use]
-    pub const fn new() -> Self {
-        Self {
-            sequence: None,
-            last: None,
-        }
+    pub fn new(config: RegisteredWeightedRoundRobinConfig) -> Self {
+        let mut new = Self::default();
+        new.configure(config);
+        new
     }
 
-    fn turns(&mut self, weights: Box<[f64]>) -> Arc<Turns> {
-        match &self.last {
-            Some(last) if last.weights == weights => last.clone(),
-            _ => {
-                let scheduler = Scheduler::new(&weights);
-                self.last
-                    .insert(Arc::new(Turns { weights, scheduler }))
-                    .clone()
+    fn configure(&mut self, mut config: RegisteredWeightedRoundRobinConfig) {
+        let least = RegisteredWeightedRoundRobinConfig::LEAST_PROBE_INTERVAL;
+        config.probe_interval = config.probe_interval.max(least);
+        self.config = config;
+    }
+
+    /// Takes in what attempts have come to since the last time; the next moment at which time alone
+    /// changes something.
+    fn react(&mut self, now: Instant, view: &View<'_>) -> Option<Instant> {
+        self.effective
+            .follow(view.endpoints, |endpoint| endpoint.id, |_| None);
+        let steps = self.steps(now);
+        let mut is_reduced = false;
+        for (endpoint, slot) in view.endpoints.iter().zip(self.effective.iter_mut()) {
+            let is_connected = endpoint.state == ConnectivityState::Ready || endpoint.held_back;
+            if !is_connected {
+                *slot = None;
+                continue;
             }
+            let counts = Counts::of(&endpoint.stats);
+            let effective = slot.get_or_insert_with(|| Effective::new(counts));
+            effective.advance(now, counts, steps, self.is_last_resort, &self.config);
+            is_reduced |= !effective.is_whole();
         }
+        if !is_reduced {
+            self.stepped_at = None;
+            return None;
+        }
+        let next_step = *self.stepped_at.get_or_insert(now) + STEP;
+        let connected = self.effective.iter().flatten();
+        connected.filter_map(|it| it.wake_at(next_step)).min()
+    }
+
+    /// How many [`STEP`]s have passed.
+    fn steps(&mut self, now: Instant) -> u32 {
+        let Some(at) = &mut self.stepped_at else {
+            return 0;
+        };
+        let passed = now.saturating_duration_since(*at).as_nanos() / STEP.as_nanos();
+        let steps = u32::try_from(passed).unwrap_or(u32::MAX);
+        *at += STEP * steps;
+        steps
     }
 }
 
@@ -76,77 +173,63 @@ fn weight(endpoint: &EndpointView) -> f64 {
         .unwrap_or(1.0)
 }
 
+/// Of an endpoint at this place of the view.
+type Factors<'a> = Option<&'a Kept<Option<Effective>>>;
+
+/// The endpoints that get turns first, and the weights of these: what the others have is nothing.
+/// Whether all are doubtful, and have their registered weights.
+fn weigh(
+    endpoints: &mut [(EndpointIndex, &EndpointView)],
+    effective: Factors<'_>,
+) -> (Vec<f64>, bool) {
+    let registered = |(_, endpoint): &(EndpointIndex, &EndpointView)| weight(endpoint);
+    let of = |place: EndpointIndex| effective?.at(place.0).as_ref();
+    let is_last_resort = endpoints
+        .iter()
+        .all(|(place, _)| of(*place).is_some_and(Effective::is_doubtful));
+    if is_last_resort || effective.is_none() {
+        return (endpoints.iter().map(registered).collect(), is_last_resort);
+    }
+    let factor = |place| of(place).map_or(1.0, Effective::factor);
+    if endpoints.iter().any(|(place, _)| factor(*place) == 0.0) {
+        endpoints.sort_by_key(|(place, _)| factor(*place) == 0.0);
+    }
+    let factors = endpoints.iter().map(|one| (factor(one.0), registered(one)));
+    let weights = factors.take_while(|(factor, _)| *factor > 0.0);
+    // A factor of the least weight there is may be nothing.
+    let weights = weights.map(|(factor, weight)| (factor * weight).max(f64::MIN_POSITIVE));
+    (weights.collect(), false)
+}
+
 impl Policy for RegisteredWeightedRoundRobin {
-    fn update(&mut self, _: Instant, view: &View<'_>) -> Update {
+    fn update(&mut self, now: Instant, view: &View<'_>) -> Update {
         let start = || Arc::new(Sequence::starting_at(view.random));
         let sequence = self.sequence.get_or_insert_with(start).clone();
-        petiole(view, |endpoints| {
-            let weights = endpoints
-                .iter()
-                .map(|(_, endpoint)| weight(endpoint))
-                .collect();
-            Arc::new(WeightedPicker {
-                ready: Ready::new(&endpoints),
-                turns: self.turns(weights),
-                sequence,
-            })
-        })
-    }
-}
-
-#[derive(Debug)]
-struct WeightedPicker {
-    ready: Ready,
-    turns: Arc<Turns>,
-    sequence: Arc<Sequence>,
-}
-
-impl WeightedPicker {
-    /// Turns that a retry takes while it looks for an endpoint that it has not tried.
-    const TURNS: usize = 16;
-
-    fn next(&self) -> usize {
-        self.turns.scheduler.place(self.sequence.draw())
-    }
-
-    #[cold]
-    fn avoid(&self, args: &PickArgs<'_>, first: usize) -> usize {
-        if self.ready.first_untried(first, args.tried).is_none() {
-            return first;
+        let reacts = self.config.react_to_errors;
+        let mut wake_at = None;
+        if reacts {
+            wake_at = self.react(now, view);
+        } else {
+            self.effective.clear();
+            self.stepped_at = None;
         }
-        let mut place = first;
-        for _ in 0..Self::TURNS {
-            if !self.ready.is_tried(place, args.tried) {
-                return place;
-            }
-            place = self.next();
-        }
-        // Nearly all the weight is on tried ones: at random, then, by weight.
-        let untried = |place: &usize| !self.ready.is_tried(*place, args.tried);
-        let places = || (0..self.ready.len()).filter(untried);
-        let weights = &self.turns.weights;
-        let heaviest = places().map(|place| weights[place]).fold(0.0, f64::max);
-        let total: f64 = places().map(|place| weights[place] / heaviest).sum();
-        let mut left = Random::new(args.random).fraction() * total;
-        let mut last = first;
-        for place in places() {
-            last = place;
-            left -= weights[place] / heaviest;
-            if left < 0.0 {
-                break;
-            }
-        }
-        last
-    }
-}
-
-impl Picker for WeightedPicker {
-    fn pick(&self, args: &PickArgs<'_>) -> Pick {
-        let mut place = self.next();
-        if !args.tried.is_empty() {
-            place = self.avoid(args, place);
-        }
-        Pick::Endpoint(self.ready.index(place))
+        let effective = self.stepped_at.map(|_| &self.effective);
+        let mut is_last_resort = false;
+        let turns = &mut self.turns;
+        let mut update = petiole(view, |mut endpoints| {
+            let weights;
+            (weights, is_last_resort) = weigh(&mut endpoints, effective);
+            let turns = turns.insert(Turns::of(weights, turns.as_ref())).clone();
+            Arc::new(WeightedPicker::new(&endpoints, turns, sequence))
+        });
+        self.is_last_resort = is_last_resort;
+        update.wake_at = match self.stepped_at {
+            // Whose calls succeed is soon given more of them.
+            Some(at) if is_last_resort => Some(at + STEP),
+            _ => wake_at,
+        };
+        update.observe.failures = reacts;
+        update
     }
 }
 

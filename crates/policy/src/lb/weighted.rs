@@ -9,22 +9,24 @@
 //!
 //! [`Sequence`]: super::sequence::Sequence
 
+mod picker;
 mod rotation;
 mod stride;
 
+pub(super) use picker::{Turns, WeightedPicker};
 use rotation::Rotation;
 use stride::Stride;
 
 /// Whose turn it is, by weight; immutable.
 #[derive(Debug)]
-pub(super) enum Scheduler {
+enum Scheduler {
     Rotation(Rotation),
     Stride(Stride),
 }
 
 impl Scheduler {
     /// For endpoints of these weights, finite and more than 0; at least one.
-    pub(super) fn new(weights: &[f64]) -> Self {
+    fn new(weights: &[f64]) -> Self {
         match rotation::reduce(weights) {
             Some(shares) => Self::Rotation(Rotation::new(&shares)),
             None => Self::Stride(Stride::new(weights)),
@@ -32,7 +34,7 @@ impl Scheduler {
     }
 
     /// The place, in the list of weights, whose turn a draw is.
-    pub(super) fn place(&self, drawn: u64) -> usize {
+    fn place(&self, drawn: u64) -> usize {
         match self {
             Self::Rotation(rotation) => rotation.place(drawn),
             Self::Stride(stride) => stride.place(drawn),

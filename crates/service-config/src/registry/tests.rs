@@ -48,11 +48,13 @@ fn the_built_in_policies_are_known_by_their_names_and_aliases() {
         names,
         [
             "custom_weighted_round_robin",
+            "evenkeel.fastest_response",
             "evenkeel.registered_weighted_round_robin",
             "least_request",
             "least_request_experimental",
             "pick_first",
             "round_robin",
+            "weighted_round_robin",
         ]
     );
     assert_eq!(PolicyRegistry::empty().names().count(), 0);

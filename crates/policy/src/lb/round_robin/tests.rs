@@ -95,7 +95,7 @@ fn the_load_of_a_failing_endpoint_is_shared_by_all_others() {
 #[test]
 fn picks_from_many_threads_are_shared_exactly() {
     const ENDPOINTS: usize = 7;
-    const THREADS: usize = 4;
+    const THREADS: usize = 8;
     const ROUNDS: usize = 10_000;
     let script = Script::new(&[Ready; ENDPOINTS]);
     let picker = script.update(&mut RoundRobin::new()).picker;

@@ -130,7 +130,7 @@ fn a_heavy_endpoint_is_not_called_in_bursts() {
 #[test]
 fn a_stride_is_exact_from_many_threads() {
     const WEIGHTS: [f64; 5] = [65_535.0, 20_000.0, 7.0, 40_000.0, 12_345.678];
-    const THREADS: u64 = 4;
+    const THREADS: u64 = 8;
     const PICKS: u64 = 50_000;
     let scheduler = stride(&WEIGHTS);
     let sequence = AtomicU64::new(0);

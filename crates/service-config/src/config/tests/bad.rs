@@ -146,9 +146,9 @@ fn documents_are_refused_as_a_whole_with_the_place_of_the_mistake() {
             r#"did you mean "round_robin"?"#,
         ),
         (
-            r#"{"loadBalancingConfig": [{"weighted_round_robin": {}}]}"#,
+            r#"{"loadBalancingConfig": [{"weighted_roundRobin": {}}]}"#,
             "$.loadBalancingConfig",
-            "evenkeel.registered_weighted_round_robin",
+            r#"did you mean "weighted_round_robin"?"#,
         ),
         (
             r#"{"loadBalancingConfig": [{"round_robin": []}]}"#,
