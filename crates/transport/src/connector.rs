@@ -228,13 +228,13 @@ impl Attempt {
             None => self.dial().await?,
         };
         let (io, tls) = self.secure(io, &authority).await?;
-        let head = Head::new(tls, &authority, self.settings.user_agent.clone());
         let Settings { http2, pace, .. } = &*self.settings;
-        let connected = handshake(io, http2, pace.clone(), head, self.address.clone()).await;
-        connected.map_err(|error| match error {
+        let opened = handshake(io, http2).await.map_err(|error| match error {
             HandshakeError::Http2(error) => self.failed(ConnectStep::Http2).with_source(error),
             HandshakeError::NoSettings => self.failed(ConnectStep::NoSettings),
-        })
+        })?;
+        let head = Head::new(tls, &authority, self.settings.user_agent.clone());
+        Ok(opened.drive(http2, pace.clone(), head, self.address.clone()))
     }
 
     /// The socket with TLS on it, and whether there is any.

@@ -15,31 +15,34 @@ use tokio::time::timeout;
 /// # Panics
 ///
 /// Needs a tokio runtime with time.
-pub async fn race<A, T, E, F: Future<Output = Result<T, E>>>(
+pub fn race<A, T, E, F: Future<Output = Result<T, E>>>(
     candidates: impl IntoIterator<Item = A>,
     head_start: Duration,
     mut connect: impl FnMut(A) -> F,
     mut failed: impl FnMut(E),
-) -> Option<T> {
+) -> impl Future<Output = Option<T>> {
+    // Not an async fn: that would keep each argument twice, as long as it takes.
     let mut waiting = candidates.into_iter().peekable();
-    let mut running = Vec::new();
-    loop {
-        match waiting.next() {
-            Some(candidate) => running.push(Box::pin(connect(candidate))),
-            None if running.is_empty() => return None,
-            None => {}
-        }
-        let result = if waiting.peek().is_none() {
-            first(&mut running).await
-        } else if let Ok(result) = Box::pin(timeout(head_start, first(&mut running))).await {
-            // In a box: most of the time there is one candidate, and no timer.
-            result
-        } else {
-            continue;
-        };
-        match result {
-            Ok(ready) => return Some(ready),
-            Err(error) => failed(error),
+    async move {
+        let mut running = Vec::new();
+        loop {
+            match waiting.next() {
+                Some(candidate) => running.push(Box::pin(connect(candidate))),
+                None if running.is_empty() => return None,
+                None => {}
+            }
+            let result = if waiting.peek().is_none() {
+                first(&mut running).await
+            } else if let Ok(result) = Box::pin(timeout(head_start, first(&mut running))).await {
+                // In a box: most of the time there is one candidate, and no timer.
+                result
+            } else {
+                continue;
+            };
+            match result {
+                Ok(ready) => return Some(ready),
+                Err(error) => failed(error),
+            }
         }
     }
 }

@@ -3,10 +3,12 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Poll;
 
+use bytes::Bytes;
 use evenkeel_core::Address;
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
+use super::config::SendRequest;
 use super::connection::Shared;
 use super::driver::Driver;
 use super::keepalive::Keepalive;
@@ -25,14 +27,15 @@ pub(crate) enum HandshakeError {
     NoSettings,
 }
 
+/// A connection on which both sides have spoken, and that nobody drives yet.
+pub(crate) struct Opened {
+    send: SendRequest,
+    connection: h2::client::Connection<Tapped<BoxIo>, Bytes>,
+    link: Arc<Link>,
+}
+
 /// Speaks HTTP/2 on `io`: preface and SETTINGS out, the peer's SETTINGS in.
-pub(crate) async fn handshake(
-    io: BoxIo,
-    config: &Http2Config,
-    pace: Arc<Pace>,
-    head: Head,
-    address: Address,
-) -> Result<Connected<Http2Connection>, HandshakeError> {
+pub(crate) async fn handshake(io: BoxIo, config: &Http2Config) -> Result<Opened, HandshakeError> {
     let link = Arc::new(Link::default());
     let failed = |error| match link.wire.is_eof() {
         true => HandshakeError::NoSettings,
@@ -50,30 +53,45 @@ pub(crate) async fn handshake(
         Poll::Pending => Poll::Ready(Ok(())),
     })
     .await?;
-
-    let (closed, closed_reason) = oneshot::channel();
-    let (gone, handles) = oneshot::channel();
-    let runtime = Handle::current();
-    let keepalive = Keepalive::new(config, pace, || connection.ping_pong()).map(Box::new);
-    let shared = Arc::new(Shared {
-        send: send.clone(),
-        head,
-        link: link.clone(),
-        runtime: runtime.clone(),
-    });
-    // Detached, but not without an owner: the handles and the calls own the connection, and the
-    // driver ends with the last of them.
-    runtime.spawn(Driver {
-        address,
-        connection: Some(connection),
-        probe: Some(send),
-        handles: Some(handles),
-        shared: Arc::downgrade(&shared),
-        keepalive,
+    Ok(Opened {
+        send,
+        connection,
         link,
-        closed: Some(closed),
-        grace: None,
-    });
-    let connection = Http2Connection::new(shared, gone);
-    Ok(Connected::new(connection, closed_reason))
+    })
+}
+
+impl Opened {
+    /// Has it driven by a task.
+    pub(crate) fn drive(
+        mut self,
+        config: &Http2Config,
+        pace: Arc<Pace>,
+        head: Head,
+        address: Address,
+    ) -> Connected<Http2Connection> {
+        let (closed, closed_reason) = oneshot::channel();
+        let (gone, handles) = oneshot::channel();
+        let runtime = Handle::current();
+        let keepalive = Keepalive::new(config, pace, || self.connection.ping_pong());
+        let shared = Arc::new(Shared {
+            send: self.send.clone(),
+            head,
+            link: self.link.clone(),
+            runtime: runtime.clone(),
+        });
+        // Detached, but not without an owner: the handles and the calls own the connection, and
+        // the driver ends with the last of them.
+        runtime.spawn(Driver {
+            address,
+            connection: Some(self.connection),
+            probe: Some(self.send),
+            handles: Some(handles),
+            shared: Arc::downgrade(&shared),
+            keepalive: keepalive.map(Box::new),
+            link: self.link,
+            closed: Some(closed),
+            grace: None,
+        });
+        Connected::new(Http2Connection::new(shared, gone), closed_reason)
+    }
 }
