@@ -17,7 +17,8 @@
 //!
 //! [`ServiceConfig::explain`] says what all of it comes to, and what is probably not meant;
 //! [`ServiceConfig::unused_names`] finds the names that no call has. [`ServiceConfigChoices`] is
-//! the list of service configs in a DNS TXT record.
+//! the list of service configs in a DNS TXT record, [`LiveConfig`] one that may be replaced while
+//! its channel is used.
 //!
 //! # Specification
 //!
@@ -49,6 +50,7 @@ mod error;
 mod explain;
 mod field;
 mod lb;
+mod live;
 mod method;
 mod names;
 mod object;
@@ -68,6 +70,7 @@ pub use explain::{
 };
 pub use field::Field;
 pub use lb::LbConfig;
+pub use live::{ConfigChanges, ConfigReader, LiveConfig};
 pub use method::MethodConfig;
 pub use object::Object;
 pub use registry::{PolicyFactory, PolicyRegistry};
