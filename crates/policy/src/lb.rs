@@ -8,6 +8,9 @@
 //! | [`RegisteredWeightedRoundRobin`] | `evenkeel.registered_weighted_round_robin`, `custom_weighted_round_robin` | each READY endpoint as often as the weight says that it registered with, fewer while it fails |
 //! | [`WeightedRoundRobin`] | `weighted_round_robin` | each READY endpoint as often as the load says that its server reports; **not** by the weight that it registered with |
 //! | [`FastestResponse`] | `evenkeel.fastest_response` | of two READY endpoints chosen at random, the one that will probably answer first |
+//! | [`OutlierDetection`] | `outlier_detection_experimental`, `outlier_detection` | whom its child picks, but nobody who fails much more often than the others |
+//! | [`PanicThreshold`] | `evenkeel.panic_threshold` | whom its child picks, of all that are connected once too many of them are held back |
+//! | [`SlowStart`] | `evenkeel.slow_start` | whom its child picks, but seldom one that has just been connected |
 //!
 //! A policy lives in the balancer's driver and is shown everything there is ([`View`]); what it
 //! decides is an immutable [`Picker`], swapped whole. Picking takes no lock and allocates nothing.
@@ -30,6 +33,8 @@ mod graceful_switch;
 mod kept;
 mod least_request;
 mod merged;
+mod outlier_detection;
+mod panic_threshold;
 mod petiole;
 mod pick_first;
 mod queue;
@@ -38,14 +43,22 @@ mod ready;
 mod registered_weighted_round_robin;
 mod round_robin;
 mod sequence;
+mod shown;
+mod slow_start;
 mod subset;
 mod weighted;
 mod weighted_round_robin;
+mod wrapper;
 
 pub use fail::FailPicker;
 pub use fastest_response::{FastestResponse, FastestResponseConfig};
 pub use graceful_switch::GracefulSwitch;
 pub use least_request::{LeastRequest, LeastRequestConfig};
+pub use outlier_detection::{
+    Ejected, EjectionReason, FailurePercentageEjection, OutlierDetection, OutlierDetectionConfig,
+    SuccessRateEjection,
+};
+pub use panic_threshold::{PanicThreshold, PanicThresholdConfig};
 pub use petiole::petiole;
 pub use pick_first::{PickFirst, PickFirstConfig};
 pub use queue::QueuePicker;
@@ -53,5 +66,7 @@ pub use registered_weighted_round_robin::{
     RegisteredWeightedRoundRobin, RegisteredWeightedRoundRobinConfig,
 };
 pub use round_robin::RoundRobin;
+pub use slow_start::{SlowStart, SlowStartConfig};
 pub use subset::Subset;
 pub use weighted_round_robin::{WeightedRoundRobin, WeightedRoundRobinConfig};
+pub use wrapper::{BuildWrapper, Wrapper};
