@@ -1,14 +1,17 @@
 //! The configs of the policies in `evenkeel_policy::lb`.
 
 mod fastest_response;
+mod outlier_detection;
+mod panic_threshold;
 mod registered_weighted_round_robin;
+mod slow_start;
 #[cfg(test)]
 mod table;
 mod weighted_round_robin;
 
 use evenkeel_policy::lb::{
-    FastestResponse, LeastRequest, LeastRequestConfig, PickFirst, PickFirstConfig,
-    RegisteredWeightedRoundRobin, RoundRobin, WeightedRoundRobin,
+    FastestResponse, LeastRequest, LeastRequestConfig, OutlierDetection, PanicThreshold, PickFirst,
+    PickFirstConfig, RegisteredWeightedRoundRobin, RoundRobin, SlowStart, WeightedRoundRobin,
 };
 
 use crate::PolicyRegistry;
@@ -37,4 +40,11 @@ pub(crate) fn register(registry: &mut PolicyRegistry) {
     );
     registry.register_fn(FastestResponse::NAME, fastest_response::parse);
     registry.register_fn(WeightedRoundRobin::NAME, weighted_round_robin::parse);
+    registry.register_aliased(
+        OutlierDetection::NAME,
+        OutlierDetection::ALIASES,
+        outlier_detection::parse,
+    );
+    registry.register_fn(PanicThreshold::NAME, panic_threshold::parse);
+    registry.register_fn(SlowStart::NAME, slow_start::parse);
 }

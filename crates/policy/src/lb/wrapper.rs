@@ -34,6 +34,17 @@ impl<W: Wrapper> BuildWrapper<W> {
     pub fn new(config: W::Config, child: Arc<dyn BuildPolicy>) -> Self {
         Self { config, child }
     }
+
+    /// The wrapper's own config.
+    pub const fn config(&self) -> &W::Config {
+        &self.config
+    }
+}
+
+impl<W: Wrapper> Clone for BuildWrapper<W> {
+    fn clone(&self) -> Self {
+        Self::new(self.config.clone(), self.child.clone())
+    }
 }
 
 impl<W: Wrapper> BuildPolicy for BuildWrapper<W> {

@@ -13,7 +13,7 @@ pub(super) fn good<C: BuildPolicy + Clone>(
 ) -> C {
     let parsed = Arc::new(OnceLock::new());
     let slot = parsed.clone();
-    let mut registry = PolicyRegistry::empty();
+    let mut registry = PolicyRegistry::default();
     registry.register_fn(name, move |config| {
         let parsed = parse(config)?;
         Ok(slot.get_or_init(|| parsed).clone())

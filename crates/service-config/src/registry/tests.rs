@@ -49,9 +49,13 @@ fn the_built_in_policies_are_known_by_their_names_and_aliases() {
         [
             "custom_weighted_round_robin",
             "evenkeel.fastest_response",
+            "evenkeel.panic_threshold",
             "evenkeel.registered_weighted_round_robin",
+            "evenkeel.slow_start",
             "least_request",
             "least_request_experimental",
+            "outlier_detection",
+            "outlier_detection_experimental",
             "pick_first",
             "round_robin",
             "weighted_round_robin",
