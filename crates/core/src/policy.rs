@@ -3,6 +3,7 @@ mod observe;
 
 use std::any::Any;
 use std::sync::Arc;
+use std::task::Waker;
 use std::time::Instant;
 
 pub use self::build::BuildPolicy;
@@ -18,8 +19,8 @@ pub trait Policy: Send + Any {
     /// The whole picture in, the whole decision out.
     ///
     /// Called after endpoints, their states or their metadata changed, when a call waits while
-    /// the last decision was IDLE, and when [`Update::wake_at`] has passed. Several changes may
-    /// be taken together.
+    /// the last decision was IDLE, when [`Update::wake_at`] has passed, and after a picker has
+    /// used [`View::waker`]. Several changes may be taken together.
     fn update(&mut self, now: Instant, view: &View<'_>) -> Update;
 }
 
@@ -35,6 +36,10 @@ pub struct View<'a> {
     pub call_waiting: bool,
     /// A uniformly random number, fresh for this update.
     pub random: u64,
+    /// Has the policy asked again soon. For pickers that see what only the policy can act on, an
+    /// IDLE endpoint that a call needs: they keep a clone, note what they want where the policy finds
+    /// it, and wake it. `None` where nobody would come.
+    pub waker: Option<&'a Waker>,
 }
 
 impl<'a> View<'a> {
@@ -46,6 +51,7 @@ impl<'a> View<'a> {
             discovery: Discovery::Resolved,
             call_waiting: false,
             random,
+            waker: None,
         }
     }
 
@@ -60,6 +66,13 @@ impl<'a> View<'a> {
     #[must_use]
     pub const fn with_call_waiting(mut self, call_waiting: bool) -> Self {
         self.call_waiting = call_waiting;
+        self
+    }
+
+    /// The same view, with a way for pickers to have the policy asked again.
+    #[must_use]
+    pub const fn with_waker(mut self, waker: &'a Waker) -> Self {
+        self.waker = Some(waker);
         self
     }
 
