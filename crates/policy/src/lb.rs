@@ -4,7 +4,11 @@
 //! |---|---|---|
 //! | [`PickFirst`] | `pick_first` | the first endpoint that could be connected, for as long as it lives |
 //! | [`RoundRobin`] | `round_robin` | each READY endpoint in turn |
+//! | [`RandomChoice`] | `evenkeel.random` | a READY endpoint chosen at random |
 //! | [`LeastRequest`] | `least_request_experimental`, `least_request` | of a few READY endpoints chosen at random, the one with the fewest calls in flight |
+//! | [`RingHash`] | `ring_hash_experimental`, `ring_hash` | the endpoint that the value of a request header hashes to, the same one for the same value |
+//! | [`RingHash`] | `evenkeel.ring_hash` | the same, by a header or the method, and optionally with a bound on each endpoint's load |
+//! | [`RandomSubsetting`] | `random_subsetting_experimental`, `random_subsetting` | whom the child policy chooses among a few endpoints, other ones in each client |
 //! | [`RegisteredWeightedRoundRobin`] | `evenkeel.registered_weighted_round_robin`, `custom_weighted_round_robin` | each READY endpoint as often as the weight says that it registered with, fewer while it fails |
 //! | [`WeightedRoundRobin`] | `weighted_round_robin` | each READY endpoint as often as the load says that its server reports; **not** by the weight that it registered with |
 //! | [`FastestResponse`] | `evenkeel.fastest_response` | of two READY endpoints chosen at random, the one that will probably answer first |
@@ -39,8 +43,11 @@ mod petiole;
 mod pick_first;
 mod queue;
 mod random;
+mod random_choice;
+mod random_subsetting;
 mod ready;
 mod registered_weighted_round_robin;
+mod ring_hash;
 mod round_robin;
 mod sequence;
 mod shown;
@@ -62,9 +69,12 @@ pub use panic_threshold::{PanicThreshold, PanicThresholdConfig};
 pub use petiole::petiole;
 pub use pick_first::{PickFirst, PickFirstConfig};
 pub use queue::QueuePicker;
+pub use random_choice::RandomChoice;
+pub use random_subsetting::{RandomSubsetting, RandomSubsettingConfig};
 pub use registered_weighted_round_robin::{
     RegisteredWeightedRoundRobin, RegisteredWeightedRoundRobinConfig,
 };
+pub use ring_hash::{HashOn, RingHash, RingHashConfig};
 pub use round_robin::RoundRobin;
 pub use slow_start::{SlowStart, SlowStartConfig};
 pub use subset::Subset;

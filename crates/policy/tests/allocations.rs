@@ -6,14 +6,15 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use evenkeel_core::{
-    Address, ConnectivityState, Endpoint, EndpointId, EndpointView, Metadata, Pick, PickArgs,
-    Policy, View,
+    Address, BuildPolicy, ConnectivityState, Endpoint, EndpointId, EndpointView, Metadata, Pick,
+    PickArgs, Policy, View,
 };
 use evenkeel_policy::lb::{
-    FastestResponse, LeastRequest, LeastRequestConfig, PickFirst, RegisteredWeightedRoundRobin,
-    RoundRobin, WeightedRoundRobin, WeightedRoundRobinConfig,
+    FastestResponse, HashOn, LeastRequest, LeastRequestConfig, PickFirst, RandomChoice,
+    RandomSubsettingConfig, RegisteredWeightedRoundRobin, RingHash, RingHashConfig, RoundRobin,
+    WeightedRoundRobin, WeightedRoundRobinConfig,
 };
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName, HeaderValue};
 
 /// READY endpoints of weights that `weight` gives them.
 fn endpoints(weight: impl Fn(u64) -> f64) -> Vec<EndpointView> {
@@ -72,6 +73,51 @@ fn picks_allocate_nothing() {
         let counted = allocation_counter::measure(|| {
             for random in 0..1_000 {
                 for tried in [&[][..], &tried, &all] {
+                    let args = PickArgs::new("/s/m", &headers, random).avoiding(tried);
+                    assert!(matches!(black_box(picker.pick(&args)), Pick::Endpoint(_)));
+                }
+            }
+        });
+        assert_eq!(counted.count_total, 0, "{name}");
+    }
+}
+
+fn ring_hash(header: &'static str, bounded_load_factor: Option<f64>) -> Box<dyn Policy> {
+    let mut config = RingHashConfig::default();
+    config.hash_on = Some(HashOn::Header(HeaderName::from_static(header)));
+    config.bounded_load_factor = bounded_load_factor;
+    Box::new(RingHash::new(config))
+}
+
+#[test]
+fn hashing_and_random_picks_allocate_nothing() {
+    let endpoints = endpoints(|id| id as f64 + 1.0);
+    // So that a bound passes over them.
+    endpoints[..10].iter().for_each(|one| one.stats.begin());
+    let subsetting = RandomSubsettingConfig::new(10, Arc::new(RoundRobin::new));
+    let policies: [(&str, Box<dyn Policy>); 6] = [
+        ("random", Box::new(RandomChoice::new())),
+        ("ring_hash", ring_hash("one", None)),
+        ("ring_hash, several values", ring_hash("two", None)),
+        ("ring_hash, no key", ring_hash("none", None)),
+        ("ring_hash, bounded", ring_hash("one", Some(1.0))),
+        ("random_subsetting", subsetting.build()),
+    ];
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "an origin; nothing depends on it"
+    )]
+    let now = Instant::now();
+    let mut headers = HeaderMap::new();
+    headers.insert("one", HeaderValue::from_static("alice"));
+    headers.append("two", HeaderValue::from_static("alice"));
+    headers.append("two", HeaderValue::from_static("bob"));
+    let tried: Vec<_> = (0..4).map(EndpointId).collect();
+    for (name, mut policy) in policies {
+        let picker = policy.update(now, &View::new(&endpoints, 7)).picker;
+        let counted = allocation_counter::measure(|| {
+            for random in 0..1_000 {
+                for tried in [&[][..], &tried] {
                     let args = PickArgs::new("/s/m", &headers, random).avoiding(tried);
                     assert!(matches!(black_box(picker.pick(&args)), Pick::Endpoint(_)));
                 }
