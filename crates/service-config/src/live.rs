@@ -1,19 +1,23 @@
+mod changes;
+mod reader;
+
+pub use self::changes::ConfigChanges;
+pub use self::reader::ConfigReader;
+
 use std::fmt;
-use std::future::poll_fn;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::task::{Context, Poll};
 
-use evenkeel_core::{Waiter, Waiters};
+use evenkeel_core::Waiters;
 use parking_lot::Mutex;
 
 use crate::{ConfigError, ParseOptions, ServiceConfig};
 
 /// The service config of a channel, which may be replaced while the channel is used.
 ///
-/// One task [updates](Self::update) it; each service reads it through a [`ConfigReader`] of its own, and
-/// whoever has to act on a new one awaits its [`ConfigChanges`]. A call keeps the config it has
-/// started with.
+/// One task [updates](Self::update) it; each service reads it through a [`ConfigReader`] of its
+/// own, and whoever has to act on a new one awaits its [`ConfigChanges`]. A call keeps the config
+/// it has started with.
 ///
 /// # Clone
 ///
@@ -21,8 +25,8 @@ use crate::{ConfigError, ParseOptions, ServiceConfig};
 ///
 /// # Specification
 ///
-/// gRFC A21. What is wrong leaves the config as it is. Where implementations differ: a first config that is wrong
-/// leaves the default one in force, if there is one (Go: the channel fails).
+/// gRFC A21. What is wrong leaves the config as it is. Where implementations differ: a first
+/// config that is wrong leaves the default one in force, if there is one (Go: the channel fails).
 ///
 /// # Example
 ///
@@ -60,26 +64,6 @@ struct State {
     /// Why the last update was refused.
     refused: Option<ConfigError>,
     waiters: Waiters,
-}
-
-/// Reads a [`LiveConfig`] on the way of each call: while that stays the same, it costs one load of
-/// a counter that nobody writes.
-///
-/// # Clone
-///
-/// Cheap: a clone reads the same config.
-#[derive(Clone, Debug)]
-pub struct ConfigReader {
-    live: LiveConfig,
-    config: ServiceConfig,
-    version: u64,
-}
-
-/// Waits for changes of a [`LiveConfig`].
-pub struct ConfigChanges {
-    live: LiveConfig,
-    waiter: Waiter,
-    seen: u64,
 }
 
 impl LiveConfig {
@@ -159,23 +143,13 @@ impl LiveConfig {
     /// A reader for one service and its clones.
     #[must_use]
     pub fn reader(&self) -> ConfigReader {
-        let state = self.shared.state.lock();
-        ConfigReader {
-            config: state.config.clone(),
-            version: self.shared.version.load(Ordering::Relaxed),
-            live: self.clone(),
-        }
+        ConfigReader::new(self.clone())
     }
 
     /// The changes from now on.
     #[must_use]
     pub fn changes(&self) -> ConfigChanges {
-        let mut state = self.shared.state.lock();
-        ConfigChanges {
-            waiter: state.waiters.enter(),
-            seen: self.shared.version.load(Ordering::Relaxed),
-            live: self.clone(),
-        }
+        ConfigChanges::new(self.clone())
     }
 
     /// Whether `json` is what the config was parsed from: then it is taken again.
@@ -237,72 +211,6 @@ impl State {
     }
 }
 
-impl ConfigReader {
-    /// The config that is in force.
-    #[inline]
-    pub fn get(&mut self) -> &ServiceConfig {
-        self.refresh();
-        &self.config
-    }
-
-    /// Whether there has been a change since the last time, for those who keep something that
-    /// they have read; [`Self::config`] is the config in force then.
-    #[inline]
-    pub fn refresh(&mut self) -> bool {
-        let has_changed = self.live.shared.version.load(Ordering::Acquire) != self.version;
-        if has_changed {
-            self.read();
-        }
-        has_changed
-    }
-
-    /// The config that was in force when it was last refreshed.
-    #[must_use]
-    pub const fn config(&self) -> &ServiceConfig {
-        &self.config
-    }
-
-    #[cold]
-    fn read(&mut self) {
-        *self = self.live.reader();
-    }
-}
-
-impl ConfigChanges {
-    /// The config in force after the next change; those in between may be skipped.
-    ///
-    /// Cancel safe: the next one to wait gets the change.
-    ///
-    /// # Errors
-    ///
-    /// [`LiveConfig::failure`]: there is no config to go by.
-    pub async fn changed(&mut self) -> Result<ServiceConfig, ConfigError> {
-        poll_fn(|cx| self.poll_changed(cx)).await
-    }
-
-    /// As [`Self::changed`], for futures written by hand.
-    pub fn poll_changed(&mut self, cx: &Context<'_>) -> Poll<Result<ServiceConfig, ConfigError>> {
-        let shared = &self.live.shared;
-        let mut state = shared.state.lock();
-        let version = shared.version.load(Ordering::Relaxed);
-        if version == self.seen {
-            state.waiters.wait(&self.waiter, cx);
-            return Poll::Pending;
-        }
-        self.seen = version;
-        Poll::Ready(match state.failure() {
-            Some(failure) => Err(failure),
-            None => Ok(state.config.clone()),
-        })
-    }
-}
-
-impl Drop for ConfigChanges {
-    fn drop(&mut self) {
-        self.live.shared.state.lock().waiters.leave(&self.waiter);
-    }
-}
-
 impl fmt::Debug for LiveConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let state = self.shared.state.lock();
@@ -310,14 +218,6 @@ impl fmt::Debug for LiveConfig {
             .field("version", &self.shared.version)
             .field("config", &state.config)
             .field("refused", &state.refused)
-            .finish_non_exhaustive()
-    }
-}
-
-impl fmt::Debug for ConfigChanges {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ConfigChanges")
-            .field("seen", &self.seen)
             .finish_non_exhaustive()
     }
 }

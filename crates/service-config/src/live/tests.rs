@@ -1,6 +1,6 @@
 use std::pin::pin;
 use std::sync::atomic::AtomicUsize;
-use std::task::{Wake, Waker};
+use std::task::{Context, Poll, Wake, Waker};
 
 use super::*;
 
