@@ -8,7 +8,7 @@ use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
 use evenkeel_core::{
-    Address, BoxError, Connectivity, ConnectivityState, Endpoint, Outcome, Report,
+    Address, Admit, BoxError, Connectivity, ConnectivityState, Endpoint, Outcome, Report,
 };
 use http::{HeaderMap, HeaderValue, Request, Response};
 use http_body::{Body, Frame};
@@ -64,7 +64,7 @@ impl Connectivity for NoOp {
     type Sender = Self;
     type Admission = ();
 
-    fn admit(&self) -> Result<(Self, ()), BoxError> {
+    fn admit(&self, _: Admit) -> Result<(Self, ()), BoxError> {
         Ok((self.clone(), ()))
     }
 

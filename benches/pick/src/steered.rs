@@ -3,7 +3,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use evenkeel_core::{
-    BoxError, Connectivity, ConnectivityState, Endpoint, Metadata, Outcome, Report,
+    Admit, BoxError, Connectivity, ConnectivityState, Endpoint, Metadata, Outcome, Report,
 };
 use futures_util::Stream;
 use tokio::sync::watch;
@@ -50,7 +50,7 @@ impl Connectivity for Steered {
     type Sender = ();
     type Admission = ();
 
-    fn admit(&self) -> Result<((), ()), BoxError> {
+    fn admit(&self, _: Admit) -> Result<((), ()), BoxError> {
         Ok(((), ()))
     }
 

@@ -121,7 +121,7 @@ impl<S> Balance<S> {
     /// Leaves IDLE, as a call would; in every other state it does nothing.
     pub fn connect(&self) {
         if self.state() == ConnectivityState::Idle {
-            self.shared().ask_for_connection();
+            self.shared().demand.ask();
         }
     }
 
@@ -157,7 +157,7 @@ impl<S> Balance<S> {
             match *states.borrow_and_update() {
                 ConnectivityState::Ready => return Ok(()),
                 ConnectivityState::Shutdown => return Err(closed()),
-                ConnectivityState::Idle => self.shared().ask_for_connection(),
+                ConnectivityState::Idle => self.shared().demand.ask(),
                 _ => {}
             }
             states.changed().await.map_err(|_| closed())?;

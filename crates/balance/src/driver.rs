@@ -5,6 +5,7 @@ mod retired;
 use std::error::Error;
 use std::future::poll_fn;
 use std::hash::Hash;
+use std::mem::take;
 use std::ops::ControlFlow;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
@@ -12,12 +13,12 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use evenkeel_core::error::{DiscoveryRecovered, chain};
-use evenkeel_core::{BoxError, Connectivity, Discovery, Policy, Update, View};
+use evenkeel_core::{Admit, BoxError, Connectivity, Discovery, Policy, View};
 use tokio::task::coop::has_budget_remaining;
 use tokio::task::yield_now;
 use tokio::time::{Sleep, sleep};
 use tower::discover::{Change, Discover};
-use tracing::{debug, warn};
+use tracing::{debug, info, warn};
 
 use self::retired::Retired;
 use crate::endpoints::Endpoints;
@@ -33,13 +34,14 @@ where
 {
     let mut driver = Driver {
         discover: Some(discover),
-        endpoints: Endpoints::new(),
+        endpoints: Endpoints::new(shared.demand.clone()),
         discovery: Discovered::Nothing,
         policy,
         shared: CloseOnDrop(shared),
         retired: Retired::new(),
         changes: 0,
         wake_at: None,
+        failure_due: None,
         errors: 0,
         pause: None,
     };
@@ -62,11 +64,16 @@ struct Driver<D: Discover> {
     /// Taken in since the policy was asked last.
     changes: usize,
     wake_at: Option<Pin<Box<Sleep>>>,
+    /// Set while an attempt has failed that the policy has not been asked about.
+    failure_due: Option<Pin<Box<Sleep>>>,
     /// Errors of discovery in a row.
     errors: u32,
     /// Discovery is left alone until then, because it does nothing but fail.
     pause: Option<Pin<Box<Sleep>>>,
 }
+
+/// How long the policy is not asked about a failure, so that it hears of many at once.
+const FAILURES_TOGETHER: Duration = Duration::from_millis(10);
 
 /// Items of discovery taken in before others get their turn, however many there are.
 const BURST: usize = 256;
@@ -124,8 +131,17 @@ where
         }
         self.retired.poll(cx);
         // Registered before it looks, so that no call is missed.
-        self.shared.0.demand.register(cx.waker());
-        due |= self.shared.0.is_call_waiting();
+        let demand = &self.shared.0.demand;
+        demand.register(cx.waker());
+        due |= demand.is_call_waiting();
+        if demand.take_failure() && self.failure_due.is_none() {
+            self.failure_due = Some(Box::pin(sleep(FAILURES_TOGETHER)));
+        }
+        if let Some(failure_due) = &mut self.failure_due
+            && failure_due.as_mut().poll(cx).is_ready()
+        {
+            due = true;
+        }
         due |= match drained {
             Drained::Dry => self.changes > 0,
             Drained::Paused => self.changes >= BURST.max(self.endpoints.len() / 2),
@@ -217,29 +233,33 @@ where
     /// Asks the policy and carries out what it says.
     fn decide(&mut self) {
         self.changes = 0;
+        self.failure_due = None;
         let shared = &self.shared.0;
         let (endpoints, slots) = self.endpoints.present();
-        let mut view =
-            View::new(endpoints, fastrand::u64(..)).with_call_waiting(shared.take_call_waiting());
+        let mut view = View::new(endpoints, fastrand::u64(..))
+            .with_call_waiting(shared.demand.take_call_waiting());
         if let Discovered::Failed(error) = &self.discovery {
             view = view.with_discovery(Discovery::Failed(&**error));
         }
         let now: Instant = tokio::time::Instant::now().into_std();
-        let Update {
-            state,
-            picker,
-            connect,
-            disconnect,
-            wake_at,
-            ..
-        } = self.policy.update(now, &view);
+        let mut decision = self.policy.update(now, &view);
+        let (connect, disconnect) = (take(&mut decision.connect), take(&mut decision.disconnect));
+        let (state, wake_at, last_resort) =
+            (decision.state, decision.wake_at, decision.last_resort);
         let directory = self.endpoints.directory();
         if !Arc::ptr_eq(&**shared.directory.load(), &directory) {
             shared.directory.store(Arc::new(directory));
         }
         // First the snapshot, then the connections: what they report comes after it.
-        let last = shared.publish(state, picker, slots.clone());
+        let last = shared.publish(decision, slots.clone());
         debug!(%state, version = last.version + 1, endpoints = slots.len(), "new picker");
+        match (last.admit, last_resort) {
+            (Admit::Normally, true) => {
+                warn!("endpoints that are held back get calls: there are too few others");
+            }
+            (Admit::LastResort, false) => info!("endpoints that are held back get no more calls"),
+            _ => {}
+        }
         self.retired.push(last);
         for index in connect {
             if let Some(slot) = slots.get(index.0) {

@@ -18,6 +18,7 @@ use futures_util::{Stream, ready};
 use parking_lot::Mutex;
 
 use self::next_report::NextReport;
+use crate::demand::Demand;
 use crate::snapshot::{Slot, Slots};
 
 /// All endpoints in the order of discovery, their states, and the view a policy gets of them.
@@ -25,6 +26,8 @@ use crate::snapshot::{Slot, Slots};
 /// A change is O(1): what is O(n) waits for [`Self::present`], and is done once for all changes
 /// since the last one.
 pub(crate) struct Endpoints<K, S> {
+    /// Told of attempts that fail.
+    demand: Arc<Demand>,
     /// In the order of discovery; `None` where one was removed since the last [`Self::present`].
     known: Vec<Option<Known<S>>>,
     /// The places in `known`.
@@ -61,8 +64,9 @@ where
     K: Hash + Eq,
     S: Connectivity + Clone + Unpin,
 {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(demand: Arc<Demand>) -> Self {
         Self {
+            demand,
             known: Vec::new(),
             keys: HashMap::new(),
             places: HashMap::new(),
@@ -100,6 +104,7 @@ where
                 id,
                 service,
                 stats: Arc::<EndpointStats>::default(),
+                demand: self.demand.clone(),
                 report: Mutex::new(report),
             }),
         };
@@ -255,6 +260,7 @@ fn view<S>(slot: &Slot<S>, report: &Report) -> EndpointView {
     let mut view = EndpointView::new(slot.id, report.endpoint.clone(), state);
     view.stats = slot.stats.clone();
     view.error = report.error.clone();
+    view.held_back = report.held_back;
     view
 }
 

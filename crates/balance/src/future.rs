@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use evenkeel_core::error::{AttemptError, BoxError, DeadlineExceeded, cause, into_status};
-use evenkeel_core::observe::{Guard, ObservedBody, head_status};
+use evenkeel_core::observe::{Guard, ObservedBody, Ticket, head_status};
 use evenkeel_core::{Connectivity, Deadline, Picked, Progress};
 use http::{Request, Response};
 use http_body::Body;
@@ -256,7 +256,8 @@ fn settle<R: Body, S: Connectivity>(
         return guard.watch_decided(decided, response);
     };
     let picked = picked(guard);
-    if let Some(ticket) = guard.take() {
+    if let Some(mut ticket) = guard.take() {
+        ticket.ends_with(response.headers());
         let told = Status::from_header_map(response.headers());
         let message = told.as_ref().map_or("", Status::message);
         ticket.settle_with(code.into(), message);

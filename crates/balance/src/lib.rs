@@ -16,6 +16,7 @@
 
 mod balance;
 mod connect;
+mod demand;
 mod dial;
 mod driver;
 mod endpoint;

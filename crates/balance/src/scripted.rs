@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use evenkeel_core::{
-    Address, BoxError, Connectivity, ConnectivityState, Endpoint, Metadata, Outcome, Report,
+    Address, Admit, BoxError, Connectivity, ConnectivityState, Endpoint, Metadata, Outcome, Report,
 };
 use futures_util::Stream;
 use tokio::sync::watch;
@@ -55,7 +55,7 @@ impl Connectivity for Scripted {
     type Sender = ();
     type Admission = ();
 
-    fn admit(&self) -> Result<((), ()), BoxError> {
+    fn admit(&self, _: Admit) -> Result<((), ()), BoxError> {
         Ok(((), ()))
     }
 

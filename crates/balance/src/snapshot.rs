@@ -1,18 +1,18 @@
 //! What the driver publishes and every call reads.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use arc_swap::ArcSwap;
 use evenkeel_core::error::{ChannelClosed, NoEndpoint, NotReady};
 use evenkeel_core::{
-    ConnectivityState, Endpoint, EndpointId, EndpointStats, Pick, PickArgs, Picked, Picker, Report,
+    Admit, ConnectivityState, Endpoint, EndpointId, EndpointStats, Pick, PickArgs, Picked, Picker,
+    Report, Update,
 };
-use futures_util::task::AtomicWaker;
 use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use crate::demand::Demand;
 use crate::published::Published;
 
 /// One decision of the policy, with the services it is about.
@@ -23,6 +23,8 @@ pub(crate) struct Snapshot<S> {
     pub(crate) picker: Arc<dyn Picker>,
     /// Indexed as the picker does.
     pub(crate) slots: Slots<S>,
+    /// How attempts are wanted at the endpoints that are picked.
+    pub(crate) admit: Admit,
 }
 
 /// The endpoints a picker picks from.
@@ -33,6 +35,7 @@ pub(crate) struct Slot<S> {
     pub(crate) id: EndpointId,
     pub(crate) service: S,
     pub(crate) stats: Arc<EndpointStats>,
+    pub(crate) demand: Arc<Demand>,
     /// The last word about it; written by the driver, read by observers and for error texts.
     pub(crate) report: Mutex<Report>,
 }
@@ -58,8 +61,7 @@ pub(crate) struct Shared<S> {
     pub(crate) directory: ArcSwap<Slots<S>>,
     /// What discovery said last, if it failed.
     pub(crate) discovery: Mutex<Option<String>>,
-    call_waiting: AtomicBool,
-    pub(crate) demand: AtomicWaker,
+    pub(crate) demand: Arc<Demand>,
 }
 
 impl<S> Shared<S> {
@@ -69,6 +71,7 @@ impl<S> Shared<S> {
             state: ConnectivityState::Connecting,
             picker: Arc::new(Always(Pick::Queue)),
             slots: Arc::new([]),
+            admit: Admit::Normally,
         };
         Self {
             snapshot: Published::new(snapshot),
@@ -76,26 +79,27 @@ impl<S> Shared<S> {
             state: watch::Sender::new(ConnectivityState::Connecting),
             directory: ArcSwap::from_pointee(Slots::<S>::from([])),
             discovery: Mutex::new(None),
-            call_waiting: AtomicBool::new(false),
-            demand: AtomicWaker::new(),
+            demand: Arc::default(),
         }
     }
 
     /// Replaces the snapshot and returns the last one. A caller may have it still: whoever drops
     /// it last pays for taking apart a picker of all endpoints, which no call shall.
-    pub(crate) fn publish(
-        &self,
-        state: ConnectivityState,
-        picker: Arc<dyn Picker>,
-        slots: Slots<S>,
-    ) -> Arc<Snapshot<S>> {
+    pub(crate) fn publish(&self, decision: Update, slots: Slots<S>) -> Arc<Snapshot<S>> {
         let last = self.snapshot.load_full();
         let version = last.version + 1;
+        let state = decision.state;
+        self.demand.set_observe(decision.observe);
         self.snapshot.publish(Snapshot {
             version,
             state,
-            picker,
+            picker: decision.picker,
             slots,
+            admit: if decision.last_resort {
+                Admit::LastResort
+            } else {
+                Admit::Normally
+            },
         });
         self.version.send_replace(version);
         self.state
@@ -106,27 +110,9 @@ impl<S> Shared<S> {
     /// The driver has ended: every call fails from now on.
     pub(crate) fn close(&self, reason: &str) {
         let pick = Pick::Drop(ChannelClosed::new(reason).into());
-        self.publish(
-            ConnectivityState::Shutdown,
-            Arc::new(Always(pick)),
-            Arc::new([]),
-        );
+        let decision = Update::new(ConnectivityState::Shutdown, Arc::new(Always(pick)));
+        self.publish(decision, Arc::new([]));
         self.directory.store(Arc::new(Slots::from([])));
-    }
-
-    /// A call wants a connection while the channel is IDLE.
-    pub(crate) fn ask_for_connection(&self) {
-        if !self.call_waiting.swap(true, Ordering::AcqRel) {
-            self.demand.wake();
-        }
-    }
-
-    pub(crate) fn is_call_waiting(&self) -> bool {
-        self.call_waiting.load(Ordering::Acquire)
-    }
-
-    pub(crate) fn take_call_waiting(&self) -> bool {
-        self.call_waiting.swap(false, Ordering::AcqRel)
     }
 
     /// What a call that waits is waiting for, as an error would put it.

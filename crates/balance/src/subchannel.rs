@@ -9,7 +9,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use evenkeel_core::error::{AttemptError, chain};
-use evenkeel_core::{BoxError, Connectivity, ConnectivityState, Endpoint, Outcome, Report};
+use evenkeel_core::{Admit, BoxError, Connectivity, ConnectivityState, Endpoint, Outcome, Report};
 use evenkeel_policy::backoff::BackoffConfig;
 use evenkeel_transport::{Connect, Connection, RequestBody};
 use http::{Request, Response};
@@ -161,7 +161,7 @@ impl<C: Connect> Connectivity for Subchannel<C> {
     type Admission = ();
 
     #[inline]
-    fn admit(&self) -> Result<(Self::Sender, ()), BoxError> {
+    fn admit(&self, _: Admit) -> Result<(Self::Sender, ()), BoxError> {
         match self.shared().connection.load_full() {
             Some(connection) => Ok((Connected(connection), ())),
             None => Err(self.not_connected().into()),

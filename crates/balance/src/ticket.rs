@@ -2,9 +2,13 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Instant;
 
+use base64::Engine;
+use base64::alphabet::STANDARD;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use evenkeel_core::error::{AttemptError, BoxError, cause};
 use evenkeel_core::observe::Ticket;
-use evenkeel_core::{Connectivity, Outcome, Progress};
+use evenkeel_core::{Admit, Connectivity, Outcome, Progress};
+use http::{HeaderMap, HeaderName};
 use tonic::{Code, Status, TimeoutExpired};
 
 use crate::snapshot::Slot;
@@ -15,6 +19,8 @@ pub struct EndpointTicket<S: Connectivity> {
     admission: S::Admission,
     /// When its call must have ended.
     deadline: Option<Instant>,
+    /// When it started, if the policy wants to know how it goes.
+    observed_since: Option<Instant>,
 }
 
 impl<S: Connectivity> EndpointTicket<S> {
@@ -22,14 +28,16 @@ impl<S: Connectivity> EndpointTicket<S> {
     #[inline]
     pub(crate) fn begin(
         slot: &Arc<Slot<S>>,
+        admit: Admit,
         deadline: Option<Instant>,
     ) -> Result<(S::Sender, Self), BoxError> {
-        let (sender, admission) = slot.service.admit()?;
+        let (sender, admission) = slot.service.admit(admit)?;
         slot.stats.begin();
         let ticket = Self {
             slot: Arc::clone(slot),
             admission,
             deadline,
+            observed_since: slot.demand.is_observing().then(now),
         };
         Ok((sender, ticket))
     }
@@ -52,7 +60,7 @@ impl<S: Connectivity> EndpointTicket<S> {
         let outcome = Outcome::Failure(status.code());
         if attempt.is_some_and(|it| it.progress() == Progress::NotSent) {
             // The connection's business: it says nothing about whoever answers there.
-            self.slot.stats.end(outcome);
+            self.end(outcome);
             self.slot
                 .service
                 .settle(self.admission, Outcome::Abandoned, "");
@@ -66,8 +74,40 @@ impl<S: Connectivity> EndpointTicket<S> {
 
     pub(crate) fn settle_with(self, outcome: Outcome, message: &str) {
         let outcome = self.truth(outcome);
-        self.slot.stats.end(outcome);
+        self.end(outcome);
         self.slot.service.settle(self.admission, outcome, message);
+    }
+
+    #[inline]
+    fn end(&self, outcome: Outcome) {
+        self.slot.stats.end(outcome);
+        if let Some(since) = self.observed_since {
+            self.observe(since, outcome);
+        }
+    }
+
+    #[cold]
+    fn observe(&self, since: Instant, outcome: Outcome) {
+        let Slot { stats, demand, .. } = &*self.slot;
+        let observe = demand.observe();
+        if let Some(latency) = &observe.latency {
+            let now = now();
+            stats.record_latency(now, now.saturating_duration_since(since), outcome, latency);
+        }
+        if observe.failures && matches!(outcome, Outcome::Failure(_)) {
+            demand.tell_failure();
+        }
+    }
+
+    #[cold]
+    fn read_load(&self, trailers: &HeaderMap) {
+        let observe = self.slot.demand.observe();
+        if let Some(reader) = &observe.load
+            && let Some(report) = load_report(trailers)
+            && let Some(weight) = reader.weight(&report)
+        {
+            self.slot.stats.record_load(now(), weight);
+        }
     }
 
     /// A call that is given up at its deadline has failed, even if only its caller knows: the
@@ -75,9 +115,7 @@ impl<S: Connectivity> EndpointTicket<S> {
     fn truth(&self, outcome: Outcome) -> Outcome {
         match outcome {
             Outcome::Abandoned | Outcome::Failure(Code::Cancelled)
-                if self
-                    .deadline
-                    .is_some_and(|at| tokio::time::Instant::now().into_std() >= at) =>
+                if self.deadline.is_some_and(|at| now() >= at) =>
             {
                 Outcome::Failure(Code::DeadlineExceeded)
             }
@@ -86,7 +124,36 @@ impl<S: Connectivity> EndpointTicket<S> {
     }
 }
 
+/// The time as tokio has it, which tests pause.
+fn now() -> Instant {
+    tokio::time::Instant::now().into_std()
+}
+
+static LOAD_REPORT: HeaderName = HeaderName::from_static("endpoint-load-metrics-bin");
+
+/// An encoded `OrcaLoadReport`; `None` when there is none, more than one, or a garbled one (gRFC A58).
+fn load_report(trailers: &HeaderMap) -> Option<Vec<u8>> {
+    let mut reports = trailers.get_all(&LOAD_REPORT).iter();
+    let (Some(report), None) = (reports.next(), reports.next()) else {
+        return None;
+    };
+    BINARY.decode(report).ok()
+}
+
+/// gRPC's binary metadata: with padding or without.
+const BINARY: GeneralPurpose = GeneralPurpose::new(
+    &STANDARD,
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
+
 impl<S: Connectivity> Ticket for EndpointTicket<S> {
+    #[inline]
+    fn ends_with(&mut self, trailers: &HeaderMap) {
+        if self.observed_since.is_some() {
+            self.read_load(trailers);
+        }
+    }
+
     #[inline]
     fn settle(self, outcome: Outcome) {
         self.settle_with(outcome, "");

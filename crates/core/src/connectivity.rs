@@ -105,6 +105,9 @@ pub struct Report {
     pub error: Option<Arc<dyn std::error::Error + Send + Sync>>,
     /// What its breaker is doing, when there is one.
     pub breaker: Option<BreakerState>,
+    /// Whether it is connected and would take a call as a last resort ([`Admit::LastResort`]),
+    /// though a layer shows it in TRANSIENT_FAILURE.
+    pub held_back: bool,
 }
 
 impl Report {
@@ -117,6 +120,7 @@ impl Report {
             failing: false,
             error: None,
             breaker: None,
+            held_back: false,
         }
     }
 
@@ -126,6 +130,20 @@ impl Report {
         self.error = Some(error.into().into());
         self
     }
+}
+
+/// How much an attempt is wanted at an endpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(
+    clippy::exhaustive_enums,
+    reason = "a layer must decide for every case"
+)]
+pub enum Admit {
+    /// As the endpoint's last report has it.
+    Normally,
+    /// Nothing is left but endpoints that are [held back](Report::held_back): whoever said so of
+    /// this one lets the attempt pass, and draws no conclusion from how it ends.
+    LastResort,
 }
 
 /// The side of an endpoint's service that the balancer deals with: watched and driven by its driver,
@@ -141,7 +159,7 @@ impl Report {
 ///
 /// ```
 /// # use std::task::{Context, Poll};
-/// use evenkeel_core::{BoxError, Connectivity, Outcome, Report};
+/// use evenkeel_core::{Admit, BoxError, Connectivity, Outcome, Report};
 ///
 /// #[derive(Clone)]
 /// struct Changes<S>(S);
@@ -150,7 +168,7 @@ impl Report {
 ///     type Sender = Self;
 ///     type Admission = ();
 ///
-///     fn admit(&self) -> Result<(Self, ()), BoxError> {
+///     fn admit(&self, _: Admit) -> Result<(Self, ()), BoxError> {
 ///         Ok((self.clone(), ()))
 ///     }
 ///
@@ -180,7 +198,7 @@ pub trait Connectivity {
     ///
     /// Why it takes none now, though its last report was READY. The balancer goes elsewhere with
     /// it, or waits for the next report.
-    fn admit(&self) -> Result<(Self::Sender, Self::Admission), BoxError>;
+    fn admit(&self, admit: Admit) -> Result<(Self::Sender, Self::Admission), BoxError>;
 
     /// Takes the outcome of an admitted attempt: once for each, and
     /// [`Abandoned`](Outcome::Abandoned) for one that never left. `message` is what the failure

@@ -31,7 +31,7 @@ mod waiters;
 
 pub use address::{Address, ParseAddressError};
 pub use attempt::{Attempt, Deadline, Picked, Tried, WaitForReady};
-pub use connectivity::{BreakerState, Connectivity, ConnectivityState, Report, aggregate};
+pub use connectivity::{Admit, BreakerState, Connectivity, ConnectivityState, Report, aggregate};
 pub use endpoint::{Endpoint, EndpointId, NoAddress};
 pub use error::BoxError;
 pub use metadata::{Availability, Metadata};

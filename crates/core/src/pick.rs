@@ -46,12 +46,18 @@ impl<'a> PickArgs<'a> {
 
 /// A picker's answer.
 #[derive(Clone, Debug)]
-#[expect(clippy::exhaustive_enums, reason = "gRPC knows these four answers")]
+#[expect(
+    clippy::exhaustive_enums,
+    reason = "a wrapper's picker must handle every answer"
+)]
 pub enum Pick {
     /// Send it there.
     Endpoint(EndpointIndex),
     /// Wait for the next picker.
     Queue,
+    /// The same, and this endpoint shall leave IDLE if it is in it: for pickers that connect to
+    /// whom a call wants, and to nobody else.
+    Connect(EndpointIndex),
     /// Fail with this status, unless the call waits for ready: then as [`Pick::Queue`].
     Fail(Status),
     /// Fail with this status, even if the call waits for ready, and never retry.

@@ -19,8 +19,9 @@ pub trait Policy: Send + Any {
     /// The whole picture in, the whole decision out.
     ///
     /// Called after endpoints, their states or their metadata changed, when a call waits while
-    /// the last decision was IDLE, when [`Update::wake_at`] has passed, and after a picker has
-    /// used [`View::waker`]. Several changes may be taken together.
+    /// the last decision was IDLE, when an attempt has failed if it [asks for that](Observe::failures),
+    /// when [`Update::wake_at`] has passed, and after a picker has used [`View::waker`]. Several changes
+    /// may be taken together.
     fn update(&mut self, now: Instant, view: &View<'_>) -> Update;
 }
 

@@ -9,7 +9,7 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use evenkeel_core::error::AttemptError;
 use evenkeel_core::{
-    Address, BoxError, Connectivity, ConnectivityState, Endpoint, Metadata, Outcome, Report,
+    Address, Admit, BoxError, Connectivity, ConnectivityState, Endpoint, Metadata, Outcome, Report,
 };
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, Stream};
@@ -32,6 +32,8 @@ type ResponseBody = StreamBody<UnboundedReceiverStream<Result<Frame<Bytes>, Stat
 pub(super) enum Answer {
     Ok,
     TrailersOnly(Code),
+    /// Nothing but these headers.
+    Head(HeaderMap),
     /// Lost after it was sent.
     Lost,
     /// Given back: it never left.
@@ -51,6 +53,7 @@ pub(super) struct Fake {
     report: watch::Sender<Report>,
     script: Mutex<VecDeque<Answer>>,
     pub(super) streams: Mutex<Vec<Frames>>,
+    pub(super) admitted: Mutex<Vec<Admit>>,
     pub(super) settled: Mutex<Vec<(Outcome, String)>>,
     pub(super) calls: AtomicUsize,
     pub(super) connects: AtomicUsize,
@@ -71,6 +74,7 @@ impl FakeEndpoint {
             report: watch::Sender::new(report),
             script: Mutex::default(),
             streams: Mutex::default(),
+            admitted: Mutex::default(),
             settled: Mutex::default(),
             calls: AtomicUsize::new(0),
             connects: AtomicUsize::new(0),
@@ -101,6 +105,14 @@ impl FakeEndpoint {
         });
     }
 
+    /// Connected, with a layer around it that wants no calls.
+    pub(super) fn hold_back(&self) {
+        self.shared.report.send_modify(|report| {
+            report.state = ConnectivityState::TransientFailure;
+            report.held_back = true;
+        });
+    }
+
     pub(super) fn set_metadata(&self, metadata: Metadata) {
         self.shared.report.send_modify(|report| {
             let endpoint = Endpoint::clone(&report.endpoint).with_metadata(metadata);
@@ -121,7 +133,8 @@ impl Connectivity for FakeEndpoint {
     type Sender = Self;
     type Admission = ();
 
-    fn admit(&self) -> Result<(Self, ()), BoxError> {
+    fn admit(&self, admit: Admit) -> Result<(Self, ()), BoxError> {
+        self.shared.admitted.lock().push(admit);
         if self.shared.refuses.load(Ordering::Relaxed) {
             return Err("not now".into());
         }
@@ -181,6 +194,7 @@ impl Service<Request<RequestBody>> for FakeEndpoint {
                     frames.send(Ok(Frame::trailers(status(Code::Ok)))).ok();
                 }
                 Answer::TrailersOnly(code) => *response.headers_mut() = status(code),
+                Answer::Head(headers) => *response.headers_mut() = headers,
                 Answer::Lost => return Err(Status::unavailable("connection reset")),
                 Answer::Unsent => {
                     let error = AttemptError::unsent(request, "connection closed");

@@ -23,6 +23,7 @@ use super::*;
 type Channel = Balance<FakeEndpoint>;
 
 mod attempts;
+mod observe;
 
 fn round_robin(endpoints: &[(&'static str, &FakeEndpoint)]) -> (Channel, Changes) {
     over(endpoints, Box::new(RoundRobin::default()))

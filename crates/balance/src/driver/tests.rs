@@ -1,7 +1,7 @@
 use std::convert::Infallible;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use evenkeel_core::ConnectivityState;
+use evenkeel_core::{ConnectivityState, Update};
 use evenkeel_policy::lb::RoundRobin;
 use futures_util::{StreamExt, stream};
 use tokio::task::JoinSet;

@@ -97,14 +97,14 @@ where
             Picked::Slot(slot) => slot,
             Picked::Queue => {
                 if snapshot.state == ConnectivityState::Idle {
-                    shared.ask_for_connection();
+                    shared.demand.ask();
                 }
                 return Stage::queued(request, snapshot.version, shared);
             }
             Picked::Fail(status) => return Stage::failed(status),
         };
         let deadline = request.extensions().get().map(|Deadline(at)| *at);
-        let Ok((mut sender, ticket)) = EndpointTicket::begin(slot, deadline) else {
+        let Ok((mut sender, ticket)) = EndpointTicket::begin(slot, snapshot.admit, deadline) else {
             // Its next report says why.
             skipped.add_id(slot.id, snapshot.version);
             continue;
@@ -134,7 +134,7 @@ enum Picked<'a, S> {
 }
 
 #[inline]
-fn pick<'a, S, B>(
+fn pick<'a, S: Connectivity, B>(
     snapshot: &'a Snapshot<S>,
     request: &Request<B>,
     skipped: &Skipped,
@@ -153,6 +153,12 @@ fn pick<'a, S, B>(
     let args = PickArgs::new(request.uri().path(), request.headers(), fastrand::u64(..));
     let picked = match snapshot.picker.pick(&args.avoiding(tried)) {
         Pick::Endpoint(index) => index.0,
+        Pick::Connect(index) => {
+            if let Some(slot) = snapshot.slots.get(index.0) {
+                slot.service.connect();
+            }
+            return Picked::Queue;
+        }
         other => return without_endpoint(other, request),
     };
     let Some(slot) = snapshot.slots.get(picked) else {
@@ -178,7 +184,7 @@ fn out_of_range<'a, S>(picked: usize, of: usize) -> Picked<'a, S> {
 #[cold]
 fn without_endpoint<'a, S, B>(pick: Pick, request: &Request<B>) -> Picked<'a, S> {
     match pick {
-        Pick::Endpoint(_) => unreachable!("the caller has it"),
+        Pick::Endpoint(_) | Pick::Connect(_) => unreachable!("the caller has them"),
         Pick::Queue => Picked::Queue,
         Pick::Fail(_) if waits_for_ready(request) => Picked::Queue,
         Pick::Fail(status) => Picked::Fail(control_plane(status)),

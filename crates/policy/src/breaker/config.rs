@@ -40,6 +40,11 @@ pub struct BreakerConfig {
     /// DATA_LOSS and RESOURCE_EXHAUSTED. Any other is an answer of a server that works, except
     /// CANCELLED, which counts neither way.
     pub failures: CodeSet,
+    /// Whether calls pass it while it is open, when the LB policy has nothing else left: all
+    /// other endpoints are held back as well. Such calls count for nothing here. Default false:
+    /// an open breaker refuses, also when all are open. True is for fleets in which a few answers
+    /// are better than none; `evenkeel.panic_threshold` says what "nothing else" is.
+    pub last_resort: bool,
 }
 
 impl Default for BreakerConfig {
@@ -59,6 +64,7 @@ impl Default for BreakerConfig {
                 Code::DataLoss,
                 Code::ResourceExhausted,
             ]),
+            last_resort: false,
         }
     }
 }

@@ -59,6 +59,11 @@ impl Admission {
         }
     }
 
+    /// An attempt that is let pass an open breaker: how it ends counts for nothing.
+    pub const fn unrecorded() -> Self {
+        Self::closed(u64::MAX)
+    }
+
     /// The generation it belongs to.
     #[must_use]
     pub const fn generation(&self) -> u64 {

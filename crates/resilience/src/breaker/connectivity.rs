@@ -4,7 +4,7 @@ use std::task::{Context, Poll};
 use std::time::Instant;
 
 use evenkeel_core::{
-    BoxError, BreakerState, Connectivity, ConnectivityState, Outcome, Report, Waiter,
+    Admit, BoxError, BreakerState, Connectivity, ConnectivityState, Outcome, Report, Waiter,
 };
 use evenkeel_policy::breaker::Admission;
 use tokio::time::{Sleep, sleep_until};
@@ -33,10 +33,13 @@ impl<S: Connectivity> Connectivity for Breaker<S> {
     type Admission = (Admission, S::Admission);
 
     #[inline]
-    fn admit(&self) -> Result<(S::Sender, Self::Admission), BoxError> {
-        let (sender, inner) = self.inner.admit()?;
+    fn admit(&self, admit: Admit) -> Result<(S::Sender, Self::Admission), BoxError> {
+        let (sender, inner) = self.inner.admit(admit)?;
         match self.shared.admit() {
             Ok(admission) => Ok((sender, (admission, inner))),
+            Err(_) if admit == Admit::LastResort && self.shared.is_last_resort() => {
+                Ok((sender, (Admission::unrecorded(), inner)))
+            }
             Err(open) => {
                 self.inner.settle(inner, Outcome::Abandoned, "");
                 Err(open.into())
@@ -91,6 +94,7 @@ impl<S: Connectivity> Connectivity for Breaker<S> {
         if report.state == ConnectivityState::Ready && !status.admits {
             report.state = ConnectivityState::TransientFailure;
             report.error = Some(Arc::new(shared.refusal()));
+            report.held_back = shared.is_last_resort();
         }
         Poll::Ready(Some(report))
     }

@@ -89,6 +89,11 @@ impl Shared {
         admitted
     }
 
+    /// Whether calls pass it when nothing else is left.
+    pub(super) fn is_last_resort(&self) -> bool {
+        self.config.last_resort
+    }
+
     /// Takes the outcome of an admitted attempt; `text` tells its failure if it trips the breaker.
     pub(super) fn settle(
         &self,

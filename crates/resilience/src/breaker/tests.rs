@@ -6,8 +6,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use evenkeel_core::error::{AttemptError, BreakerOpen, cause};
 use evenkeel_core::{
-    Address, BoxError, BreakerState, Connectivity, ConnectivityState, Deadline, Endpoint, Outcome,
-    Progress, Report,
+    Address, Admit, BoxError, BreakerState, Connectivity, ConnectivityState, Deadline, Endpoint,
+    Outcome, Progress, Report,
 };
 use evenkeel_policy::breaker::BreakerConfig;
 use futures_util::FutureExt;
@@ -297,7 +297,7 @@ impl Connectivity for Subchannel {
     type Sender = Inner;
     type Admission = ();
 
-    fn admit(&self) -> Result<(Inner, ()), BoxError> {
+    fn admit(&self, _: Admit) -> Result<(Inner, ()), BoxError> {
         Ok((self.inner.clone(), ()))
     }
 
@@ -592,10 +592,10 @@ async fn a_breaker_whose_balancer_settles_trips_and_recovers_all_the_same() {
     let failures = config().consecutive_failures;
     let refused = Outcome::Failure(Code::Unavailable);
     for _ in 0..failures {
-        let (_sender, admission) = watched.breaker.admit().unwrap();
+        let (_sender, admission) = watched.breaker.admit(Admit::Normally).unwrap();
         watched.breaker.settle(admission, refused, "server lost");
     }
-    let Err(error) = watched.breaker.admit() else {
+    let Err(error) = watched.breaker.admit(Admit::Normally) else {
         panic!("it is open");
     };
     assert!(error.downcast_ref::<BreakerOpen>().is_some(), "{error}");
@@ -605,10 +605,13 @@ async fn a_breaker_whose_balancer_settles_trips_and_recovers_all_the_same() {
 
     // A probe that says nothing gives its place back.
     assert_eq!(watched.report().await, (Ready, HalfOpen, None));
-    let (_sender, probe) = watched.breaker.admit().unwrap();
-    assert!(watched.breaker.admit().is_err(), "one probe at a time");
+    let (_sender, probe) = watched.breaker.admit(Admit::Normally).unwrap();
+    assert!(
+        watched.breaker.admit(Admit::Normally).is_err(),
+        "one probe at a time"
+    );
     watched.breaker.settle(probe, Outcome::Abandoned, "");
-    let (_sender, probe) = watched.breaker.admit().unwrap();
+    let (_sender, probe) = watched.breaker.admit(Admit::Normally).unwrap();
     watched.breaker.settle(probe, Outcome::Success, "");
     assert_eq!(watched.report().await, (Ready, Closed, None));
     assert_eq!(watched.inner.calls(), 0, "the balancer has the sender");

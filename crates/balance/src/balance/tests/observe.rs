@@ -1,0 +1,201 @@
+//! What a policy gets to know of attempts, and when it is asked again.
+
+use evenkeel_core::{Admit, LatencyConfig, Observe, ReadLoad};
+use http::{HeaderMap, HeaderValue};
+use tokio::time::advance;
+
+use super::*;
+
+/// round_robin, with other wishes.
+struct Wishes {
+    inner: RoundRobin,
+    observe: Observe,
+    updates: Arc<AtomicUsize>,
+}
+
+impl Wishes {
+    fn new(observe: Observe) -> Self {
+        Self {
+            inner: RoundRobin::new(),
+            observe,
+            updates: Arc::default(),
+        }
+    }
+}
+
+impl Policy for Wishes {
+    fn update(&mut self, now: Instant, view: &View<'_>) -> Update {
+        self.updates.fetch_add(1, Ordering::Relaxed);
+        let mut update = self.inner.update(now, view);
+        update.observe = self.observe.clone();
+        update
+    }
+}
+
+/// The report's length is the weight.
+#[derive(Debug)]
+struct Length;
+
+impl ReadLoad for Length {
+    fn weight(&self, report: &[u8]) -> Option<f64> {
+        (!report.is_empty()).then_some(report.len() as f64)
+    }
+}
+
+fn observe() -> Observe {
+    let mut observe = Observe::default();
+    observe.latency = Some(LatencyConfig::default());
+    observe.load = Some(Arc::new(Length));
+    observe
+}
+
+/// The trailers of a call that went well, with these load reports.
+fn reporting(reports: &[&'static str]) -> HeaderMap {
+    let mut trailers = status(Code::Ok);
+    for report in reports {
+        let value = HeaderValue::from_static(report);
+        trailers.append("endpoint-load-metrics-bin", value);
+    }
+    trailers
+}
+
+/// Answers one call with `trailers` after a while.
+async fn answered(channel: &Channel, endpoint: &FakeEndpoint, trailers: HeaderMap) {
+    endpoint.script([Answer::Stream]);
+    let response = channel.clone().call(request()).await.unwrap();
+    advance(Duration::from_millis(5)).await;
+    let frames = endpoint.shared.streams.lock().pop().unwrap();
+    frames.send(Ok(Frame::trailers(trailers))).unwrap();
+    drop(frames);
+    response.into_body().collect().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn latency_and_load_are_recorded_for_a_policy_that_asks() {
+    let endpoint = FakeEndpoint::ready("10.0.0.1:1");
+    let (channel, _changes) = over(&[("a", &endpoint)], Box::new(Wishes::new(observe())));
+    ready(&channel).await;
+    let stats = channel.endpoints()[0].stats.clone();
+    answered(&channel, &endpoint, reporting(&["aGVsbG8="])).await;
+    assert_eq!(stats.latency(), Some(Duration::from_millis(5)));
+    assert_eq!(stats.load().unwrap().weight, 5.0);
+    // Unpadded is as good; garbled, empty or repeated ones are ignored.
+    answered(&channel, &endpoint, reporting(&["aGk"])).await;
+    for reports in [&["%%"][..], &[""], &["aGVsbG8=", "aGVsbG8="], &[]] {
+        answered(&channel, &endpoint, reporting(reports)).await;
+        assert_eq!(stats.load().unwrap().weight, 2.0, "{reports:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_report_in_the_head_of_a_failure_counts() {
+    let endpoint = FakeEndpoint::ready("10.0.0.1:1");
+    let (channel, _changes) = over(&[("a", &endpoint)], Box::new(Wishes::new(observe())));
+    ready(&channel).await;
+    let mut head = status(Code::Unavailable);
+    let report = HeaderValue::from_static("aGVsbG8=");
+    head.insert("endpoint-load-metrics-bin", report);
+    endpoint.script([Answer::Head(head)]);
+    assert_eq!(call(&channel, request()).await.unwrap(), Code::Unavailable);
+    let stats = &channel.endpoints()[0].stats;
+    assert_eq!(stats.load().unwrap().weight, 5.0);
+    assert!(stats.latency().unwrap() >= LatencyConfig::default().failure_floor);
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_recorded_for_a_policy_that_does_not_ask() {
+    let endpoint = FakeEndpoint::ready("10.0.0.1:1");
+    let (channel, _changes) = round_robin(&[("a", &endpoint)]);
+    ready(&channel).await;
+    answered(&channel, &endpoint, reporting(&["aGVsbG8="])).await;
+    let stats = &channel.endpoints()[0].stats;
+    assert_eq!((stats.latency(), stats.load()), (None, None));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_policy_hears_once_of_many_failures() {
+    let endpoint = FakeEndpoint::ready("10.0.0.1:1");
+    let mut observe = Observe::default();
+    observe.failures = true;
+    let policy = Wishes::new(observe);
+    let updates = policy.updates.clone();
+    let (channel, _changes) = over(&[("a", &endpoint)], Box::new(policy));
+    ready(&channel).await;
+    let before = updates.load(Ordering::Relaxed);
+    for _ in 0..20 {
+        endpoint.script([Answer::TrailersOnly(Code::ResourceExhausted)]);
+        call(&channel, request()).await.unwrap();
+    }
+    let changed = channel.changed();
+    timeout(Duration::from_millis(50), changed).await.unwrap();
+    assert_eq!(updates.load(Ordering::Relaxed), before + 1);
+    call(&channel, request()).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(updates.load(Ordering::Relaxed), before + 1, "a success");
+}
+
+/// Connects to its last endpoint when a call wants one.
+#[derive(Debug)]
+struct Lazy;
+
+impl Policy for Lazy {
+    fn update(&mut self, _: Instant, view: &View<'_>) -> Update {
+        let last = EndpointIndex(view.endpoints.len() - 1);
+        let (state, pick) = match view.endpoints[last.0].state {
+            ConnectivityState::Ready => (ConnectivityState::Ready, Pick::Endpoint(last)),
+            _ => (ConnectivityState::Connecting, Pick::Connect(last)),
+        };
+        Update::new(state, Arc::new(Always(pick)))
+    }
+}
+
+#[derive(Debug)]
+struct Always(Pick);
+
+impl Picker for Always {
+    fn pick(&self, _: &PickArgs<'_>) -> Pick {
+        self.0.clone()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_picker_connects_to_whom_a_call_wants_and_to_nobody_else() {
+    let idle = |address| FakeEndpoint::new(address, ConnectivityState::Idle);
+    let (a, b) = (idle("10.0.0.1:1"), idle("10.0.0.2:1"));
+    let (channel, _changes) = over(&[("a", &a), ("b", &b)], Box::new(Lazy));
+    let connects = || {
+        let of = |one: &FakeEndpoint| one.shared.connects.load(Ordering::Relaxed);
+        (of(&a), of(&b))
+    };
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(connects(), (0, 0));
+    let waiting = in_background(&channel, request());
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let (none, some) = connects();
+    assert!(none == 0 && some > 0, "{none} {some}");
+    b.set(ConnectivityState::Ready, None);
+    assert_eq!(waiting.end().await.unwrap(), Code::Ok);
+    assert_eq!((a.calls(), b.calls()), (0, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_held_back_is_the_last_resort() {
+    let (a, b) = (
+        FakeEndpoint::ready("10.0.0.1:1"),
+        FakeEndpoint::ready("10.0.0.2:1"),
+    );
+    let (channel, _changes) = round_robin(&[("a", &a), ("b", &b)]);
+    ready(&channel).await;
+    a.hold_back();
+    channel.changed().await;
+    for _ in 0..4 {
+        call(&channel, request()).await.unwrap();
+    }
+    assert_eq!((a.calls(), b.calls()), (0, 4));
+    assert_eq!(*b.shared.admitted.lock(), [Admit::Normally; 4]);
+    b.set(ConnectivityState::TransientFailure, Some("refused"));
+    channel.changed().await;
+    call(&channel, request()).await.unwrap();
+    assert_eq!(*a.shared.admitted.lock(), [Admit::LastResort]);
+    assert_eq!(channel.state(), ConnectivityState::Ready);
+}
