@@ -3,7 +3,9 @@
 mod fastest_response;
 mod outlier_detection;
 mod panic_threshold;
+mod random_subsetting;
 mod registered_weighted_round_robin;
+mod ring_hash;
 mod slow_start;
 #[cfg(test)]
 mod table;
@@ -11,7 +13,8 @@ mod weighted_round_robin;
 
 use evenkeel_policy::lb::{
     FastestResponse, LeastRequest, LeastRequestConfig, OutlierDetection, PanicThreshold, PickFirst,
-    PickFirstConfig, RegisteredWeightedRoundRobin, RoundRobin, SlowStart, WeightedRoundRobin,
+    PickFirstConfig, RandomChoice, RandomSubsetting, RegisteredWeightedRoundRobin, RingHash,
+    RoundRobin, SlowStart, WeightedRoundRobin,
 };
 
 use crate::PolicyRegistry;
@@ -25,6 +28,14 @@ pub(crate) fn register(registry: &mut PolicyRegistry) {
         Ok(move || PickFirst::new(pick_first))
     });
     registry.register_fn(RoundRobin::NAME, |_| Ok(RoundRobin::new));
+    registry.register_fn(RandomChoice::NAME, |_| Ok(RandomChoice::new));
+    registry.register_aliased(RingHash::NAME, RingHash::ALIASES, ring_hash::parse);
+    registry.register_fn(RingHash::EXTENDED_NAME, ring_hash::parse_extended);
+    registry.register_aliased(
+        RandomSubsetting::NAME,
+        RandomSubsetting::ALIASES,
+        random_subsetting::parse,
+    );
     registry.register_aliased(LeastRequest::NAME, LeastRequest::ALIASES, |config| {
         let mut least_request = LeastRequestConfig::default();
         let count = |field: crate::Field<'_>| field.integer(2..=u32::MAX);
