@@ -55,8 +55,7 @@ struct Parts {
 /// ```
 /// use evenkeel_service_config::ParseOptions;
 ///
-/// let options = ParseOptions { strict: true, ..Default::default() };
-/// let error = options.parse(r#"{"retryPolicy": {}}"#).unwrap_err();
+/// let error = ParseOptions::strict().parse(r#"{"retryPolicy": {}}"#).unwrap_err();
 /// assert_eq!(error.path, "$.retryPolicy");
 /// ```
 #[derive(Clone, Debug)]
@@ -85,6 +84,15 @@ impl Default for ParseOptions {
 }
 
 impl ParseOptions {
+    /// The defaults, but [strict](Self::strict): nothing is ignored in silence, nor with a warning.
+    #[must_use]
+    pub fn strict() -> Self {
+        Self {
+            strict: true,
+            ..Self::default()
+        }
+    }
+
     /// Parses a service config.
     ///
     /// # Errors
@@ -195,8 +203,8 @@ impl ServiceConfig {
 
     /// What is configured for `path` (`/package.Service/Method`), most specific name first.
     ///
-    /// It hashes and allocates nothing: call it as often as there are calls. Only for calls, as
-    /// [`Self::unused_names`] goes by it.
+    /// It hashes nothing and allocates nothing (but once, for the first call that no entry names):
+    /// call it as often as there are calls. Only for calls, as [`Self::unused_names`] goes by it.
     #[must_use]
     pub fn method(&self, path: &str) -> Option<&Arc<MethodConfig>> {
         self.parts.methods.find(path)

@@ -9,7 +9,7 @@ use crate::field::shown;
 use crate::object::taken_for;
 use crate::scope::Scope;
 use crate::suggest::near;
-use crate::{BuildPolicy, ConfigError, Field, Object, PolicyFactory, path};
+use crate::{BuildPolicy, ConfigError, Field, Object, PolicyFactory};
 
 /// The LB policy that a service config has chosen. Cheap to clone.
 ///
@@ -66,6 +66,11 @@ impl LbConfig {
     /// Where its config is in the document.
     pub(crate) fn path(&self) -> &str {
         &self.reading.path
+    }
+
+    /// The list that it was chosen from.
+    pub(crate) fn list(&self) -> &str {
+        &self.reading.list
     }
 
     /// What its config says and the policy has read, under gRPC's names and without the children.
@@ -139,14 +144,7 @@ impl LbConfig {
     ) -> Result<Self, ConfigError> {
         let scope = config.scope();
         let (build, notes) = scope.policy(|| factory.parse(config))?;
-        let mut effective = config.read_fields();
-        effective.retain(|name, _| {
-            let path = path::field(config.path(), name);
-            notes
-                .children
-                .iter()
-                .all(|child| child.reading.list != path)
-        });
+        let effective = config.effective(&notes);
         let within = |path: &String| path.strip_prefix(config.path()).map(str::to_owned);
         let unset = notes.unset.iter().filter_map(within);
         let mut unset: Vec<_> = unset

@@ -2,7 +2,7 @@ use std::fmt;
 
 use serde_json::{Map, Value};
 
-use crate::scope::Scope;
+use crate::scope::{PolicyNotes, Scope};
 use crate::suggest::near;
 use crate::{ConfigError, Field, path};
 
@@ -108,24 +108,12 @@ impl<'a> Object<'a> {
         })
     }
 
-    /// The fields that were asked for and are there, under the names they were asked for by.
-    pub(crate) fn read_fields(&self) -> Map<String, Value> {
-        let mut read = Map::new();
-        for (key, value) in self.fields {
-            let asked = self
-                .asked
-                .iter()
-                .find(|name| name.eq_ignore_ascii_case(key));
-            let name = match asked {
-                Some(name) => *name,
-                None if self.all_read => key,
-                None => continue,
-            };
-            if !value.is_null() {
-                read.insert(name.to_owned(), value.clone());
-            }
+    /// What it comes to, by what was asked for: see [`PolicyNotes::effective`].
+    pub(crate) fn effective(&self, notes: &PolicyNotes) -> Map<String, Value> {
+        match self.all_read {
+            true => self.fields.clone(),
+            false => notes.effective(self.fields, &self.path, &self.asked),
         }
-        read
     }
 
     /// As [`Self::finish`], for objects whose unknown fields are errors.
@@ -158,7 +146,11 @@ impl<'a> Object<'a> {
         if key != name {
             self.scope.warn(path.clone(), taken_for(name));
         }
-        Ok((!value.is_null()).then(|| Field::new(value, path, self.scope)))
+        if value.is_null() {
+            self.scope.note_unset(path::field(&self.path, name));
+            return Ok(None);
+        }
+        Ok(Some(Field::new(value, path, self.scope)))
     }
 
     /// Warns of each field that nobody has asked for.
@@ -166,6 +158,9 @@ impl<'a> Object<'a> {
         for (path, hint) in self.unknown() {
             self.scope
                 .warn(path, format!("unknown field, ignored{hint}"));
+        }
+        if !self.all_read {
+            self.scope.note_read(self.path, self.asked);
         }
     }
 

@@ -18,13 +18,6 @@ const COURSE: &str = r#"{"loadBalancingConfig":[{"custom_weighted_round_robin":{
  "methodConfig":[{"name":[{"service":"UserService"}],
    "retryPolicy":{"maxAttempts":4,"initialBackoff":"0.01s","maxBackoff":"0.1s","backoffMultiplier":2.0,"retryableStatusCodes":["UNAVAILABLE"]}}]}"#;
 
-fn strict() -> ParseOptions {
-    ParseOptions {
-        strict: true,
-        ..ParseOptions::default()
-    }
-}
-
 /// Parses; what `strict` would refuse comes as `path: reason`.
 fn parse(json: &str) -> (ServiceConfig, Vec<String>) {
     let config = ServiceConfig::parse(json).unwrap_or_else(|error| panic!("{json}: {error}"));
@@ -51,7 +44,7 @@ fn retry_policy(config: &ServiceConfig) -> RetryPolicy {
 
 #[test]
 fn the_course_config_is_taken_as_it_is() {
-    let config = strict().parse(COURSE).unwrap();
+    let config = ParseOptions::strict().parse(COURSE).unwrap();
     let lb = config.load_balancing();
     assert_eq!(lb.name(), "evenkeel.registered_weighted_round_robin");
     drop(lb.build());
@@ -91,11 +84,16 @@ fn the_example_of_a6_parses() {
         "backoffMultiplier": 2,
         "retryableStatusCodes": ["UNAVAILABLE"]
     }"#;
-    let config = strict().parse(&with_retry_policy(policy)).unwrap();
+    let config = ParseOptions::strict()
+        .parse(&with_retry_policy(policy))
+        .unwrap();
     assert_eq!(retry_policy(&config).max_backoff, Duration::from_secs(1));
 
     let throttled = r#"{"retryThrottling": {"maxTokens": 10, "tokenRatio": 0.1}}"#;
-    let throttle = strict().parse(throttled).unwrap().retry_throttling();
+    let throttle = ParseOptions::strict()
+        .parse(throttled)
+        .unwrap()
+        .retry_throttling();
     assert_eq!(throttle, Some(ThrottleConfig::new(10_000, 100)));
 }
 

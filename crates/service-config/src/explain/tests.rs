@@ -126,12 +126,14 @@ fn children_are_shown_with_their_configs_and_apart_from_their_parents() {
         Ok(evenkeel_policy::lb::RoundRobin::new)
     });
     let json = r#"{"loadBalancingConfig": [{"acme": {"Share": 7, "inner": {}, "childPolicy":
-        [{"acme": {"inner": null, "childPolicy": [{"round_robin": {}}]}}]}}]}"#;
+        [{"acme": {"INNER": {"Depth": true, "x": 1}, "childPolicy": [{"acme": {"inner": null,
+            "childPolicy": [{"round_robin": {}}]}}]}}]}}]}"#;
     let config = ServiceConfig::parse_with(json, &registry).unwrap();
     let expected = "load balancing:
   acme: inner {}, share 7; by default: inner.depth
-    acme; by default: share
-      round_robin
+    acme: inner {\"depth\":true}; by default: share
+      acme; by default: share, inner
+        round_robin
 ";
     let text = config.explain().to_string();
     assert_eq!(text.split("methods").next(), Some(expected));

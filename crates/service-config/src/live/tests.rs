@@ -106,11 +106,7 @@ fn no_config_is_one_to_go_back_to() {
 
 #[test]
 fn updates_are_parsed_with_its_options() {
-    let options = ParseOptions {
-        strict: true,
-        ..ParseOptions::default()
-    };
-    let live = LiveConfig::new(None, options);
+    let live = LiveConfig::new(None, ParseOptions::strict());
     assert_eq!(live.update(r#"{"x": 1}"#).unwrap_err().path, "$.x");
 }
 

@@ -19,7 +19,11 @@ fn refused(rows: &[(&str, &str, &str)]) {
         let error = ServiceConfig::parse(json).unwrap_err();
         assert_eq!(error.path, *path, "{json}: {error}");
         assert!(error.reason.contains(part), "{json}: {error}");
-        assert_eq!(strict().parse(json).unwrap_err(), error, "{json}");
+        assert_eq!(
+            ParseOptions::strict().parse(json).unwrap_err(),
+            error,
+            "{json}"
+        );
 
         let live = LiveConfig::from(ServiceConfig::parse(COURSE).unwrap());
         let before = live.current();

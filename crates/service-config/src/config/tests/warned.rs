@@ -116,7 +116,7 @@ fn what_has_no_effect_is_warned_of_and_refused_when_strict() {
             "{json}: {warnings:?}"
         );
         assert!(warnings[0].contains(part), "{json}: {warnings:?}");
-        let error = strict().parse(json).unwrap_err();
+        let error = ParseOptions::strict().parse(json).unwrap_err();
         assert_eq!(format!("{}: {}", error.path, error.reason), warnings[0]);
     }
 }
