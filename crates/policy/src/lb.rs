@@ -72,7 +72,7 @@ pub use queue::QueuePicker;
 pub use random_choice::RandomChoice;
 pub use random_subsetting::{RandomSubsetting, RandomSubsettingConfig};
 pub use registered_weighted_round_robin::{
-    RegisteredWeightedRoundRobin, RegisteredWeightedRoundRobinConfig,
+    RegisteredWeightedRoundRobin, RegisteredWeightedRoundRobinConfig, TakenOut,
 };
 pub use ring_hash::{HashOn, RingHash, RingHashConfig};
 pub use round_robin::RoundRobin;

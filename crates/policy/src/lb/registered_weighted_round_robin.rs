@@ -1,6 +1,7 @@
 mod effective;
 
 use std::any::Any;
+use std::error::Error;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -50,7 +51,9 @@ use super::weighted::{Turns, WeightedPicker};
 ///
 /// When each READY endpoint is out, being probed, or down to 1/64, all have their registered
 /// weights: there is nobody better. A retry still goes to an endpoint that is out when it has tried all
-/// others. What an endpoint did is forgotten with its connection: a server that restarts begins with
+/// others. Endpoints that are out are among [`Update::ejected`], with [`TakenOut`] as the reason.
+///
+/// What an endpoint did is forgotten with its connection: a server that restarts begins with
 /// all of its weight.
 ///
 /// This works beside a breaker, which keeps *all* calls from an endpoint that fails many times in a row,
@@ -66,8 +69,8 @@ pub struct RegisteredWeightedRoundRobin {
     effective: Kept<Option<Effective>>,
     /// The last of the moments, [`STEP`] apart, at which all that are reduced win something back.
     stepped_at: Option<Instant>,
-    /// Endpoints had calls by their registered weights, because all are doubtful.
-    is_last_resort: bool,
+    /// All were doubtful, and had calls by their registered weights.
+    all_doubtful: bool,
 }
 
 /// How [`RegisteredWeightedRoundRobin`] behaves; builds it.
@@ -94,6 +97,15 @@ impl Default for RegisteredWeightedRoundRobinConfig {
 impl RegisteredWeightedRoundRobinConfig {
     /// The least that `probeInterval` can be.
     pub const LEAST_PROBE_INTERVAL: Duration = Duration::from_millis(100);
+}
+
+/// An endpoint gets no calls, because one ended with UNAVAILABLE.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("no calls for {wait:?}: one ended with UNAVAILABLE")]
+#[non_exhaustive]
+pub struct TakenOut {
+    /// For how long; then it is probed.
+    pub wait: Duration,
 }
 
 impl BuildPolicy for RegisteredWeightedRoundRobinConfig {
@@ -142,7 +154,7 @@ impl RegisteredWeightedRoundRobin {
             }
             let counts = Counts::of(&endpoint.stats);
             let effective = slot.get_or_insert_with(|| Effective::new(counts));
-            effective.advance(now, counts, steps, self.is_last_resort, &self.config);
+            effective.advance(now, counts, steps, self.all_doubtful, &self.config);
             is_reduced |= !effective.is_whole();
         }
         if !is_reduced {
@@ -184,11 +196,11 @@ fn weigh(
 ) -> (Vec<f64>, bool) {
     let registered = |(_, endpoint): &(EndpointIndex, &EndpointView)| weight(endpoint);
     let of = |place: EndpointIndex| effective?.at(place.0).as_ref();
-    let is_last_resort = endpoints
+    let all_doubtful = endpoints
         .iter()
         .all(|(place, _)| of(*place).is_some_and(Effective::is_doubtful));
-    if is_last_resort || effective.is_none() {
-        return (endpoints.iter().map(registered).collect(), is_last_resort);
+    if all_doubtful || effective.is_none() {
+        return (endpoints.iter().map(registered).collect(), all_doubtful);
     }
     let factor = |place| of(place).map_or(1.0, Effective::factor);
     if endpoints.iter().any(|(place, _)| factor(*place) == 0.0) {
@@ -199,6 +211,21 @@ fn weigh(
     // A factor of the least weight there is may be nothing.
     let weights = weights.map(|(factor, weight)| (factor * weight).max(f64::MIN_POSITIVE));
     (weights.collect(), false)
+}
+
+/// The READY endpoints that have no calls, and why.
+fn taken_out(
+    view: &View<'_>,
+    effective: &Kept<Option<Effective>>,
+) -> Vec<(EndpointIndex, Arc<dyn Error + Send + Sync>)> {
+    let is_ready = |endpoint: &EndpointView| endpoint.state == ConnectivityState::Ready;
+    let ready = view.indexed().filter(|(_, endpoint)| is_ready(endpoint));
+    let taken_out = ready.filter_map(|(place, _)| {
+        let wait = effective.at(place.0).as_ref()?.out_for()?;
+        let reason: Arc<dyn Error + Send + Sync> = Arc::new(TakenOut { wait });
+        Some((place, reason))
+    });
+    taken_out.collect()
 }
 
 impl Policy for RegisteredWeightedRoundRobin {
@@ -214,21 +241,24 @@ impl Policy for RegisteredWeightedRoundRobin {
             self.stepped_at = None;
         }
         let effective = self.stepped_at.map(|_| &self.effective);
-        let mut is_last_resort = false;
+        let mut all_doubtful = false;
         let turns = &mut self.turns;
         let mut update = petiole(view, |mut endpoints| {
             let weights;
-            (weights, is_last_resort) = weigh(&mut endpoints, effective);
+            (weights, all_doubtful) = weigh(&mut endpoints, effective);
             let turns = turns.insert(Turns::of(weights, turns.as_ref())).clone();
             Arc::new(WeightedPicker::new(&endpoints, turns, sequence))
         });
-        self.is_last_resort = is_last_resort;
+        self.all_doubtful = all_doubtful;
         update.wake_at = match self.stepped_at {
             // Whose calls succeed is soon given more of them.
-            Some(at) if is_last_resort => Some(at + STEP),
+            Some(at) if all_doubtful => Some(at + STEP),
             _ => wake_at,
         };
         update.observe.failures = reacts;
+        if let Some(effective) = effective.filter(|_| !all_doubtful) {
+            update.ejected = taken_out(view, effective);
+        }
         update
     }
 }

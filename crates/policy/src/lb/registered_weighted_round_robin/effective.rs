@@ -146,6 +146,14 @@ impl Effective {
         }
     }
 
+    /// For how long it has no calls.
+    pub(super) const fn out_for(&self) -> Option<Duration> {
+        match self.state {
+            State::Out { interval, .. } => Some(interval),
+            _ => None,
+        }
+    }
+
     /// Whether it is reduced to the least, out, or not known to be back.
     pub(super) const fn is_doubtful(&self) -> bool {
         match self.state {

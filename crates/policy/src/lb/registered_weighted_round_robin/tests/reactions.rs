@@ -36,6 +36,12 @@ fn an_unavailable_endpoint_is_out_and_comes_back_by_a_probe() {
     assert_eq!(shares(&script, &mut policy, 400), [100, 0, 300]);
     let update = script.update(&mut policy);
     assert_eq!(update.wake_at, Some(script.now() + Duration::from_secs(1)));
+    let (place, reason) = &update.ejected[0];
+    assert_eq!((place.0, update.ejected.len()), (1, 1));
+    assert_eq!(
+        reason.to_string(),
+        "no calls for 1s: one ended with UNAVAILABLE"
+    );
     for random in 0..30 {
         assert_eq!(
             script.pick(&*update.picker, &[0, 2], random),
@@ -74,7 +80,9 @@ fn when_all_fail_all_have_their_registered_weights() {
             [10, 20, 30],
             "{outcome:?}"
         );
-        let wake_at = script.update(&mut policy).wake_at.unwrap();
+        let update = script.update(&mut policy);
+        assert!(update.ejected.is_empty(), "all get calls");
+        let wake_at = update.wake_at.unwrap();
         assert!(wake_at <= script.now() + STEP, "successes are looked for");
     }
 }
