@@ -104,8 +104,7 @@ pub fn all(runtime: &tokio::runtime::Runtime) -> Vec<Stack> {
     });
     let whole = |config: &ServiceConfig| {
         ServiceBuilder::new()
-            .layer(DeadlineLayer::new(config))
-            .layer(RetryLayer::new(config))
+            .layer(RetryLayer::new(config).with_deadline(DeadlineLayer::new(config)))
             .service(guarded.clone())
     };
 

@@ -23,8 +23,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let config = ServiceConfig::parse(include_str!("../service-config.json"))?;
     // From the call at the top to the endpoints at the bottom.
     let channel = ServiceBuilder::new()
-        .layer(DeadlineLayer::new(&config))
-        .layer(RetryLayer::new(&config))
+        .layer(RetryLayer::new(&config).with_deadline(DeadlineLayer::new(&config)))
         .layer(BalanceLayer::new(&config))
         // Your own layers around each endpoint go here, beside the breaker.
         .layer(EndpointLayer::new(BreakerLayer::new(

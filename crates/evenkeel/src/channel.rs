@@ -4,9 +4,8 @@ use std::task::{Context, Poll};
 
 use evenkeel_balance::{EndpointBody, EndpointReport, Subchannel};
 use evenkeel_core::ConnectivityState;
+use evenkeel_resilience::ResponseBody as CallBody;
 use evenkeel_resilience::breaker::Breaker;
-use evenkeel_resilience::deadline::DeadlineBody;
-use evenkeel_resilience::retry::ResponseBody as RetryBody;
 use evenkeel_transport::{Connect, Connection, Connector};
 use http::Request;
 use tonic::Status;
@@ -46,13 +45,8 @@ pub struct Channel<C: Connect = Connector> {
 pub type ResponseFuture<C = Connector> = <Stack<C> as Service<Request<tonic::body::Body>>>::Future;
 
 /// The body of a response.
-pub type ResponseBody<C = Connector> = DeadlineBody<
-    RetryBody<
-        EndpointBody<
-            <<C as Connect>::Connection as Connection>::ResponseBody,
-            Breaker<Subchannel<C>>,
-        >,
-    >,
+pub type ResponseBody<C = Connector> = CallBody<
+    EndpointBody<<<C as Connect>::Connection as Connection>::ResponseBody, Breaker<Subchannel<C>>>,
 >;
 
 impl Channel {
@@ -89,7 +83,7 @@ impl<C: Connect> Channel<C> {
     }
 
     pub(crate) fn over(service: Stack<C>, target: &str) -> Self {
-        let balance = service.get_ref().get_ref().clone();
+        let balance = service.get_ref().clone();
         Self {
             service,
             balance,

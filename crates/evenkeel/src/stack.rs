@@ -7,7 +7,6 @@ use evenkeel_balance::{
 };
 use evenkeel_core::{BoxError, Endpoint};
 use evenkeel_resilience::breaker::Breaker;
-use evenkeel_resilience::deadline::Deadline;
 use evenkeel_resilience::retry::Retry;
 use evenkeel_resilience::{BreakerConfig, BreakerLayer, DeadlineLayer, RetryConfig, RetryLayer};
 use evenkeel_service_config::ServiceConfig;
@@ -16,7 +15,7 @@ use tower::ServiceBuilder;
 use tower::discover::Discover;
 
 /// The service under a [`Channel`](crate::Channel): one call passes it from left to right.
-pub type Stack<C> = Deadline<Retry<Balanced<C>>>;
+pub type Stack<C> = Retry<Balanced<C>>;
 
 /// The part of the stack that holds the endpoints.
 pub(crate) type Balanced<C> = Balance<Breaker<Subchannel<C>>>;
@@ -33,7 +32,7 @@ pub struct StackConfig {
     pub subchannel: SubchannelConfig,
 }
 
-/// Builds what a channel is: deadline, retry, pick, breaker, subchannel; top to bottom, the way of
+/// Builds what a channel is: deadline and retry, pick, breaker, subchannel; top to bottom, the way of
 /// a call.
 ///
 /// # Panics
@@ -52,8 +51,11 @@ where
     C: Connect,
 {
     ServiceBuilder::new()
-        .layer(DeadlineLayer::new(config))
-        .layer(RetryLayer::new(config).with_config(options.retry))
+        .layer(
+            RetryLayer::new(config)
+                .with_config(options.retry)
+                .with_deadline(DeadlineLayer::new(config)),
+        )
         .layer(BalanceLayer::new(config))
         .layer(EndpointLayer::new(BreakerLayer::new(options.breaker)))
         .layer(ConnectLayer::new(connector).with_config(options.subchannel.clone()))

@@ -13,6 +13,9 @@
 //! `waitForReady` of the method becomes [`WaitForReady`](evenkeel_core::WaitForReady), unless the
 //! caller set that.
 //!
+//! Calls that are retried as well have both in one service with
+//! [`RetryLayer::with_deadline`](crate::RetryLayer::with_deadline).
+//!
 //! # Example
 //!
 //! Around a plain tonic channel:
@@ -36,16 +39,19 @@
 //!
 //! gRPC's service config, `timeout` and `waitForReady` of a method; gRFC A6 for retries.
 
-mod body;
 mod expiry;
 mod future;
 mod layer;
 mod lookup;
 mod service;
+mod terms;
 #[cfg(test)]
 mod tests;
 
-pub use body::DeadlineBody;
 pub use future::ResponseFuture;
 pub use layer::DeadlineLayer;
 pub use service::Deadline;
+
+pub(crate) use expiry::{Expiry, NO_TIME};
+pub(crate) use lookup::Lookup;
+pub(crate) use terms::{Over, Terms};

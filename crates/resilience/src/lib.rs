@@ -13,6 +13,7 @@
 //!
 //! What is decided: `evenkeel-policy`. Choosing an endpoint: `evenkeel-balance`.
 
+mod body;
 pub mod breaker;
 pub mod deadline;
 mod methods;
@@ -22,6 +23,7 @@ mod scripted;
 mod timeout;
 mod tonic_body;
 
+pub use body::ResponseBody;
 pub use breaker::{BreakerHandle, BreakerLayer, BreakerStatus};
 pub use deadline::DeadlineLayer;
 pub use evenkeel_policy::breaker::BreakerConfig;

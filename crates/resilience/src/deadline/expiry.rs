@@ -1,8 +1,7 @@
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use evenkeel_core::BoxError;
-use evenkeel_core::error::{DeadlineExceeded, cause, into_status};
+use evenkeel_core::error::{DeadlineExceeded, cause};
 use http::Uri;
 use http::uri::PathAndQuery;
 use tokio::time::{Instant, Sleep, sleep_until};
@@ -10,38 +9,49 @@ use tonic::{Code, Status, TimeoutExpired};
 
 /// When a call ends, and what it is called then.
 #[derive(Debug, Default)]
-pub(super) struct Expiry {
+pub(crate) struct Expiry {
     at: Option<Instant>,
     path: Option<PathAndQuery>,
 }
 
 impl Expiry {
-    pub(super) fn at(at: Instant, uri: &Uri) -> Self {
+    #[inline]
+    pub(crate) fn new(at: Option<Instant>, uri: &Uri) -> Self {
         Self {
-            at: Some(at),
+            at,
             path: uri.path_and_query().cloned(),
         }
     }
 
-    pub(super) fn never(uri: &Uri) -> Self {
-        Self {
-            at: None,
-            path: uri.path_and_query().cloned(),
-        }
+    /// When that is; `None` for never.
+    #[inline]
+    pub(crate) const fn at(&self) -> Option<Instant> {
+        self.at
     }
 
-    pub(super) const fn exists(&self) -> bool {
+    /// `/package.Service/Method`.
+    pub(crate) fn path(&self) -> &str {
+        self.path.as_ref().map_or("/", PathAndQuery::path)
+    }
+
+    /// The same with its query, as requests have it.
+    pub(crate) const fn target(&self) -> Option<&PathAndQuery> {
+        self.path.as_ref()
+    }
+
+    #[inline]
+    pub(crate) const fn exists(&self) -> bool {
         self.at.is_some()
     }
 
     /// Whether the time is over.
-    pub(super) fn is_over(&self) -> bool {
+    pub(crate) fn is_over(&self) -> bool {
         self.at.is_some_and(|at| at <= Instant::now())
     }
 
     /// Ready when the call's time is over. The timer is made here, so that a call that is
     /// answered without waiting has none.
-    pub(super) fn poll(
+    pub(crate) fn poll(
         &self,
         mut timer: Pin<&mut Option<Sleep>>,
         cx: &mut Context<'_>,
@@ -57,7 +67,7 @@ impl Expiry {
     }
 
     /// The same with a timer that may move.
-    pub(super) fn poll_boxed(
+    pub(crate) fn poll_boxed(
         &self,
         timer: &mut Option<Pin<Box<Sleep>>>,
         cx: &mut Context<'_>,
@@ -70,14 +80,13 @@ impl Expiry {
     }
 
     /// The end of the call's time.
-    pub(super) fn exceeded(&self, last: impl Into<String>) -> Status {
-        let path = self.path.as_ref().map_or("/", PathAndQuery::path);
-        DeadlineExceeded::new(path).with_last(last).into()
+    #[cold]
+    pub(crate) fn exceeded(&self, last: impl Into<String>) -> Status {
+        DeadlineExceeded::new(self.path()).with_last(last).into()
     }
 
-    /// `error` as a status, with tonic's word for the end of a call's time put right.
-    pub(super) fn status(&self, error: BoxError) -> Status {
-        let status = into_status(error);
+    /// `status`, with tonic's word for the end of a call's time put right.
+    pub(crate) fn status(&self, status: Status) -> Status {
         if cause::<TimeoutExpired>(&status).is_some() || self.explains(status.code()) {
             return self.exceeded(status.message());
         }
@@ -86,7 +95,10 @@ impl Expiry {
 
     /// Whether `code` says that someone else has noticed the end of the call's time first: a
     /// tonic server answers CANCELLED then.
-    pub(super) fn explains(&self, code: Code) -> bool {
+    pub(crate) fn explains(&self, code: Code) -> bool {
         code == Code::Cancelled && self.is_over()
     }
 }
+
+/// Why a call fails whose time is over before it has begun.
+pub(crate) const NO_TIME: &str = "there was no time to send it";

@@ -4,7 +4,7 @@ use std::mem;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use evenkeel_core::error::BoxError;
+use evenkeel_core::error::{BoxError, into_status};
 use evenkeel_core::observe::head_status;
 use http::Response;
 use http_body::Body;
@@ -12,8 +12,8 @@ use pin_project_lite::pin_project;
 use tokio::time::Sleep;
 use tonic::Status;
 
-use super::DeadlineBody;
-use super::expiry::Expiry;
+use super::expiry::{Expiry, NO_TIME};
+use crate::ResponseBody;
 
 pin_project! {
     /// The response of a call that ends at its deadline.
@@ -53,12 +53,12 @@ where
     R: Body,
     R::Error: Into<BoxError>,
 {
-    type Output = Result<Response<DeadlineBody<R>>, Status>;
+    type Output = Result<Response<ResponseBody<R>>, Status>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
         let Some(inner) = this.inner.as_mut().as_pin_mut() else {
-            return Poll::Ready(Err(this.expiry.exceeded("there was no time to send it")));
+            return Poll::Ready(Err(this.expiry.exceeded(NO_TIME)));
         };
         // The call goes first: what it waits for in vain is known there.
         match inner.poll(cx) {
@@ -69,9 +69,13 @@ where
                     return Poll::Ready(Err(this.expiry.exceeded("the server gave up")));
                 }
                 let expiry = mem::take(this.expiry);
-                Poll::Ready(Ok(response.map(|body| DeadlineBody::new(body, expiry))))
+                Poll::Ready(Ok(
+                    response.map(|body| ResponseBody::new(body, Some(expiry), None))
+                ))
             }
-            Poll::Ready(Err(error)) => Poll::Ready(Err(this.expiry.status(error.into()))),
+            Poll::Ready(Err(error)) => {
+                Poll::Ready(Err(this.expiry.status(into_status(error.into()))))
+            }
             Poll::Pending => {
                 ready!(this.expiry.poll(this.timer, cx));
                 this.inner.set(None);

@@ -4,6 +4,7 @@ use evenkeel_service_config::ServiceConfig;
 use tower_layer::Layer;
 
 use super::Deadline;
+use super::lookup::Lookup;
 use crate::methods::Methods;
 
 /// Gives every call its deadline; see the [module](super).
@@ -28,12 +29,17 @@ impl DeadlineLayer {
             methods: Methods::All(timeout),
         }
     }
+
+    /// Finds the deadlines of one service's calls.
+    pub(crate) fn lookup(&self) -> Lookup {
+        Lookup::new(self.methods.clone())
+    }
 }
 
 impl<S> Layer<S> for DeadlineLayer {
     type Service = Deadline<S>;
 
     fn layer(&self, inner: S) -> Deadline<S> {
-        Deadline::new(inner, self.methods.clone())
+        Deadline::new(inner, self.lookup())
     }
 }

@@ -9,7 +9,7 @@ use crate::timeout;
 
 /// Finds what is configured for a call's method, and remembers it for the next call.
 #[derive(Clone, Debug)]
-pub(super) struct Lookup {
+pub(crate) struct Lookup {
     methods: Methods<Duration>,
     /// Nearly every caller calls one method again and again.
     last: Option<Last>,
@@ -43,29 +43,36 @@ impl Lookup {
         }
     }
 
+    #[inline]
     pub(super) fn find(&mut self, uri: &Uri) -> &Settings {
-        let path = uri.path_and_query();
-        let is_known = match (&self.last, path) {
+        let is_known = match (&self.last, uri.path_and_query()) {
             (Some(last), Some(path)) => is_same(last.path.as_str(), path.as_str()),
             _ => false,
         };
         if !is_known {
-            let settings = Settings::of(&self.methods, uri.path());
-            let path = path.map_or_else(|| PathAndQuery::from_static("/"), Clone::clone);
-            self.last = Some(Last { path, settings });
+            self.look_up(uri);
         }
         let last = self.last.as_ref();
         &last.expect("it was just looked up").settings
     }
+
+    #[cold]
+    fn look_up(&mut self, uri: &Uri) {
+        let path = uri.path_and_query().cloned();
+        self.last = Some(Last {
+            path: path.unwrap_or_else(|| PathAndQuery::from_static("/")),
+            settings: Settings::of(&self.methods, uri.path()),
+        });
+    }
 }
 
 /// The paths of generated clients are static: the same one is at the same place.
+#[inline]
 fn is_same(a: &str, b: &str) -> bool {
     ptr::eq(a, b) || a == b
 }
 
 impl Settings {
-    #[cold]
     fn of(methods: &Methods<Duration>, path: &str) -> Self {
         let (timeout, wait_for_ready) = methods.timeout(path);
         Self {

@@ -1,61 +1,52 @@
+use std::mem;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
 use evenkeel_core::error::{AttemptSummary, BoxError, CallFailed, DeadlineExceeded, cause};
-use evenkeel_core::{Attempt, Deadline, Progress, Tried, headers};
+use evenkeel_core::{Attempt, Progress, Tried};
 use evenkeel_policy::retry::{RetryDecision, RetryState, Stop};
 use evenkeel_policy::throttle::Throttle;
-use http::request::Parts;
 use http::{HeaderName, HeaderValue, Request, Response};
 use http_body::Body;
-use tokio::time::Instant;
+use tokio::time::{Instant, Sleep};
 use tonic::{Code, Status};
 
 use super::failure::Failed;
 use super::head::Head;
 use super::layer::Shared;
-use super::replay::{Lease, Replay, ReplayBody, Upfront};
-use crate::timeout::{self, GRPC_TIMEOUT};
+use super::replay::ReplayBody;
+use super::source::Source;
+use crate::ResponseBody;
+use crate::deadline::Expiry;
 
 static ATTEMPTS: HeaderName = HeaderName::from_static("evenkeel-attempts");
 
 /// What a call keeps between its attempts.
-pub(super) struct Call<B> {
-    shared: Arc<Shared>,
+pub(super) struct Call<S, B> {
+    pub(super) shared: Arc<Shared<S>>,
     /// When it must have ended.
-    deadline: Option<std::time::Instant>,
-    again: Option<Again<B>>,
+    pub(super) expiry: Expiry,
+    /// Whether it is ended then; else that is someone else's business.
+    pub(super) ends: bool,
+    pub(super) head: Head,
+    /// `None` when its request cannot be sent again.
+    pub(super) source: Option<Source<B>>,
     /// `None` until an attempt has failed, which few calls see.
-    failures: Option<Box<Failures>>,
+    pub(super) failures: Option<Box<Failures<S>>>,
 }
 
 /// The attempts of a call that have failed.
-struct Failures {
+pub(super) struct Failures<S> {
     state: RetryState,
     tried: Tried,
     story: Vec<AttemptSummary>,
     /// Attempts in a row that never left.
     unsent: u32,
-}
-
-/// What it takes to send the request again; `None` when that is out of the question.
-struct Again<B> {
-    head: Head,
-    source: Source<B>,
-}
-
-enum Source<B> {
-    Full {
-        data: Option<Bytes>,
-        /// Held until the call is committed or over.
-        _lease: Lease,
-    },
-    Shared {
-        replay: Arc<Replay<B>>,
-        /// The reader of the running attempt.
-        reader: u32,
-    },
+    /// What further attempts go to; `None` before the first of them.
+    service: Option<S>,
 }
 
 /// What comes after a failed attempt.
@@ -69,119 +60,86 @@ pub(super) enum Next {
     Stop(Stop),
 }
 
-impl<B> Call<B>
+impl<S, B> Call<S, B>
 where
     B: Body<Data = Bytes> + Unpin,
     B::Error: Into<BoxError>,
 {
-    /// Prepares a call: the body of its first attempt, and what further ones need.
-    #[inline]
-    pub(super) fn start(
-        parts: &Parts,
-        body: B,
-        upfront: Upfront,
-        shared: &Arc<Shared>,
-    ) -> (Self, ReplayBody<B>) {
-        let (limit, budget) = (shared.config.call_buffer, &shared.budget);
-        let (source, first) = match upfront {
-            Upfront::Complete(data) => {
-                let length = data.as_ref().map_or(0, Bytes::len);
-                let lease = (length <= limit).then(|| budget.lease(length)).flatten();
-                let source = lease.map(|lease| Source::Full {
-                    data: data.clone(),
-                    _lease: lease,
-                });
-                (source, ReplayBody::full(data))
-            }
-            Upfront::Partial(frames, trailers) => {
-                let replay = Replay::new(body, frames, trailers, limit, budget.empty_lease());
-                let first = ReplayBody::shared(&replay);
-                let reader = replay.last_reader();
-                (Some(Source::Shared { replay, reader }), first)
-            }
-        };
-        let deadline = deadline(parts);
-        let again = source.map(|source| Again {
-            head: Head::copy(parts, deadline.is_some()),
-            source,
-        });
-        let call = Self {
-            shared: Arc::clone(shared),
-            deadline,
-            again,
-            failures: None,
-        };
-        (call, first)
-    }
-
     /// The request of the next attempt.
     ///
     /// # Errors
     ///
     /// The call's time is over.
     pub(super) fn next_request(&mut self) -> Result<Request<ReplayBody<B>>, Status> {
-        let deadline = self.deadline.map(Instant::from_std);
-        let left = deadline.map(|at| at.saturating_duration_since(Instant::now()));
+        let at = self.expiry.at();
+        let left = at.map(|at| at.saturating_duration_since(Instant::now()));
         if left == Some(Duration::ZERO) {
             return Err(self.deadline_exceeded());
         }
-        let again = self.again.as_mut();
-        let again = again.expect("an attempt is only decided for what can be sent again");
-        let body = match &mut again.source {
-            Source::Full { data, .. } => ReplayBody::full(data.clone()),
-            Source::Shared { replay, reader } => {
-                let body = ReplayBody::shared(replay);
-                *reader = replay.last_reader();
-                body
-            }
-        };
         let attempt = self.failures.as_ref().map_or_else(
             || Attempt::new(1, Tried::new()),
             |failures| Attempt::new(failures.state.attempt(), failures.tried.clone()),
         );
-        Ok(again.head.request(attempt, left, body))
+        let source = self.source.as_mut();
+        let source = source.expect("an attempt is only decided for what can be sent again");
+        Ok(self
+            .head
+            .request(attempt, &self.expiry, left, source.next()))
     }
 }
 
-impl<B> Call<B> {
+impl<S: Clone, B> Call<S, B> {
+    /// What attempts after the first go to.
+    pub(super) fn service(&mut self) -> &mut S {
+        let failures = self.failures.as_mut();
+        let failures = failures.expect("further attempts follow failures");
+        failures
+            .service
+            .get_or_insert_with(|| self.shared.service())
+    }
+}
+
+impl<S, B> Call<S, B> {
     /// Decides what comes after a failed attempt, and notes it.
     #[cold]
     pub(super) fn on_failure(&mut self, mut failed: Failed) -> Next {
         let Self {
             shared,
-            deadline,
-            again,
+            expiry,
+            source,
             failures,
+            ..
         } = self;
-        let again = again.as_ref();
-        let path = path(again);
+        let settings = &shared.settings;
+        let path = expiry.path();
         let Failures {
             state,
             tried,
             story,
             unsent,
+            ..
         } = &mut **failures.get_or_insert_with(|| {
-            let policy = shared.policy(path).cloned();
-            Box::new(Failures::new(RetryState::new(policy, *deadline)))
+            // What cannot be sent again is not tried again, whatever the policy.
+            let policy = source.as_ref().and_then(|_| settings.policy(path).cloned());
+            let deadline = expiry.at().map(Instant::into_std);
+            Box::new(Failures::new(RetryState::new(policy, deadline)))
         });
-        match again {
-            Some(Again {
-                source: Source::Shared { replay, .. },
-                ..
-            }) => {
-                if replay.is_committed() {
-                    state.commit();
+        match source {
+            Some(source) => {
+                if let Some(replay) = source.replay() {
+                    if replay.is_committed() {
+                        state.commit();
+                    }
+                    failed.failure.is_final |= replay.has_failed();
                 }
-                failed.failure.is_final |= replay.has_failed();
             }
-            Some(_) => {}
             None => state.commit(),
         }
         let number = state.attempt();
         let decision = state.on_failure(
             Instant::now().into_std(),
             &failed.failure,
-            shared.throttle.as_deref(),
+            settings.throttle.as_deref(),
             fastrand::u64(..),
         );
         let never_left =
@@ -218,28 +176,52 @@ impl<B> Call<B> {
         next
     }
 
-    /// The response decides the call: what was kept for further attempts goes.
+    /// The body of the response that decides the call; what was kept for further attempts goes.
+    /// `code` is that of the response's head, if it has one.
     #[inline]
-    pub(super) fn commit(&mut self) {
-        if let Some(Again {
-            source: Source::Shared { replay, reader },
-            ..
-        }) = &self.again
-        {
-            replay.commit(*reader);
+    pub(super) fn deliver<R>(&mut self, code: Option<Code>, body: R) -> ResponseBody<R> {
+        if let Some(source) = self.source.take() {
+            source.commit();
         }
-        self.again = None;
+        let throttle = self.shared.settings.throttle.as_ref();
+        let throttle = throttle.and_then(|throttle| counting(throttle, code));
+        let expiry = self.ends.then(|| mem::take(&mut self.expiry));
+        ResponseBody::new(body, expiry, throttle)
     }
 
-    /// The channel's throttle, if it has one.
+    /// Ready when the call is to be ended.
     #[inline]
-    pub(super) fn throttle(&self) -> Option<Arc<Throttle>> {
-        self.shared.throttle.clone()
+    pub(super) fn poll_end(
+        &self,
+        timer: Pin<&mut Option<Sleep>>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Status> {
+        if !self.ends {
+            return Poll::Pending;
+        }
+        ready!(self.expiry.poll(timer, cx));
+        Poll::Ready(self.expiry.exceeded("no response yet"))
     }
 
     /// When the call must have ended.
-    pub(super) fn deadline(&self) -> Option<Instant> {
-        self.deadline.map(Instant::from_std)
+    pub(super) const fn deadline(&self) -> Option<Instant> {
+        self.expiry.at()
+    }
+
+    /// `status`, unless it means that the call's time is over.
+    pub(super) fn status(&self, status: Status) -> Status {
+        if self.ends {
+            self.expiry.status(status)
+        } else {
+            status
+        }
+    }
+
+    /// Why a response with `code` does not count: the server has noticed the end of the call's time
+    /// first.
+    pub(super) fn given_up(&self, code: Code) -> Option<Status> {
+        let is_over = self.ends && self.expiry.explains(code);
+        is_over.then(|| self.expiry.exceeded("the server gave up"))
     }
 
     /// The status of a call whose last attempt failed without a response.
@@ -250,7 +232,7 @@ impl<B> Call<B> {
         }
         match &mut self.failures {
             Some(failures) if failures.story.len() > 1 => {
-                let story = std::mem::take(&mut failures.story);
+                let story = mem::take(&mut failures.story);
                 CallFailed::new(story, stop.as_str(), last).into()
             }
             _ => last,
@@ -271,7 +253,7 @@ impl<B> Call<B> {
 
     /// The call's time is over between two attempts.
     pub(super) fn deadline_exceeded(&self) -> Status {
-        let mut error = DeadlineExceeded::new(path(self.again.as_ref()));
+        let mut error = DeadlineExceeded::new(self.expiry.path());
         if let Some(last) = self.story().last() {
             let story = AttemptSummary::story(self.story());
             error = error.with_last(format!("{}; attempts: {story}", last.message));
@@ -284,32 +266,22 @@ impl<B> Call<B> {
     }
 }
 
-impl Failures {
+impl<S> Failures<S> {
     fn new(state: RetryState) -> Self {
         Self {
             state,
             tried: Tried::new(),
             story: Vec::new(),
             unsent: 0,
+            service: None,
         }
     }
 }
 
-fn path<B>(again: Option<&Again<B>>) -> &str {
-    again.map_or("a request that is not kept", |again| again.head.path())
-}
-
-/// When the call must have ended: as the deadline layer says, or else its `grpc-timeout`.
-fn deadline(parts: &Parts) -> Option<std::time::Instant> {
-    if let Some(Deadline(at)) = parts.extensions.get() {
-        return Some(*at);
+/// Counts a success that a response's head tells; else leaves that to its body.
+fn counting(throttle: &Arc<Throttle>, code: Option<Code>) -> Option<Arc<Throttle>> {
+    if code == Some(Code::Ok) {
+        throttle.on_success();
     }
-    let timeout = timeout::decode(headers::get(&parts.headers, &GRPC_TIMEOUT)?)?;
-    let at = Instant::now().checked_add(timeout)?;
-    Some(at.into_std())
-}
-
-/// The code of a response that is a failure from its head on.
-pub(super) fn failed_head<R>(response: &Response<R>) -> Option<Code> {
-    evenkeel_core::observe::head_status(response).filter(|code| *code != Code::Ok)
+    code.is_none().then(|| Arc::clone(throttle))
 }

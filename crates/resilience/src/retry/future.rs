@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use evenkeel_core::error::{BoxError, into_status};
+use evenkeel_core::observe::head_status;
 use http::{Request, Response};
 use http_body::Body;
 use pin_project_lite::pin_project;
@@ -13,9 +14,10 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use tonic::{Code, Status};
 use tower_service::Service;
 
-use super::call::{Call, Next, failed_head};
+use super::ReplayBody;
+use super::call::{Call, Next};
 use super::failure::Failed;
-use super::{ReplayBody, ResponseBody};
+use crate::ResponseBody;
 
 pin_project! {
     /// The response of a call that may take several attempts.
@@ -25,9 +27,11 @@ pin_project! {
     {
         #[pin]
         stage: Stage<S::Future>,
-        inner: S,
+        // Ends the call; `None` until it waits.
+        #[pin]
+        timer: Option<Sleep>,
         // `None`: failed before its first attempt.
-        call: Option<Call<B>>,
+        call: Option<Call<S, B>>,
     }
 }
 
@@ -45,20 +49,22 @@ impl<S, B> ResponseFuture<S, B>
 where
     S: Service<Request<ReplayBody<B>>>,
 {
-    pub(super) const fn new(inner: S, call: Call<B>, first: S::Future) -> Self {
+    #[inline]
+    pub(super) const fn new(call: Call<S, B>, first: S::Future) -> Self {
         Self {
             stage: Stage::Attempt { future: first },
-            inner,
+            timer: None,
             call: Some(call),
         }
     }
 
-    pub(super) const fn failed(inner: S, status: Status) -> Self {
+    #[cold]
+    pub(super) const fn failed(status: Status) -> Self {
         Self {
             stage: Stage::Failed {
                 status: Some(status),
             },
-            inner,
+            timer: None,
             call: None,
         }
     }
@@ -66,7 +72,7 @@ where
 
 impl<S, B, R> Future for ResponseFuture<S, B>
 where
-    S: Service<Request<ReplayBody<B>>, Response = Response<R>>,
+    S: Service<Request<ReplayBody<B>>, Response = Response<R>> + Clone,
     S::Error: Into<BoxError>,
     B: Body<Data = Bytes> + Unpin,
     B::Error: Into<BoxError>,
@@ -87,16 +93,16 @@ where
         loop {
             let next = match this.stage.as_mut().project() {
                 StageProject::Attempt { future } => {
-                    let result = match ready!(future.poll(cx)) {
-                        Ok(response) => match failed_head(&response) {
-                            None => {
-                                call.commit();
-                                let watched = ResponseBody::watch(call.throttle(), response);
-                                return Poll::Ready(Ok(watched));
+                    let result = match future.poll(cx) {
+                        Poll::Ready(Ok(response)) => match head_status(&response) {
+                            code @ (None | Some(Code::Ok)) => {
+                                let response = response.map(|body| call.deliver(code, body));
+                                return Poll::Ready(Ok(response));
                             }
                             Some(code) => Ok((code, response)),
                         },
-                        Err(error) => Err(into_status(error.into())),
+                        Poll::Ready(Err(error)) => Err(into_status(error.into())),
+                        Poll::Pending => break,
                     };
                     match failed(call, result) {
                         Attempted::Over(result) => return Poll::Ready(result),
@@ -106,23 +112,32 @@ where
                         },
                     }
                 }
+                // It is over with the call's time at the latest, which is looked at next.
                 StageProject::Delay { sleep } => {
                     ready!(sleep.poll(cx));
                     Stage::Ready
                 }
-                StageProject::Ready => {
-                    if let Err(error) = ready!(this.inner.poll_ready(cx)) {
-                        return Poll::Ready(Err(into_status(error.into())));
+                StageProject::Ready => match call.service().poll_ready(cx) {
+                    Poll::Ready(Ok(())) => {
+                        let request = call.next_request()?;
+                        Stage::Attempt {
+                            future: call.service().call(request),
+                        }
                     }
-                    let request = call.next_request()?;
-                    Stage::Attempt {
-                        future: this.inner.call(request),
+                    Poll::Ready(Err(error)) => {
+                        return Poll::Ready(Err(call.status(into_status(error.into()))));
                     }
-                }
+                    Poll::Pending => break,
+                },
                 StageProject::Failed { .. } => unreachable!("this stage was left above"),
             };
             this.stage.set(next);
         }
+        // The call went first: what it waits for in vain is known there.
+        let status = ready!(call.poll_end(this.timer, cx));
+        this.stage.set(Stage::Failed { status: None });
+        *this.call = None;
+        Poll::Ready(Err(status))
     }
 }
 
@@ -133,7 +148,10 @@ enum Attempted<R> {
 }
 
 #[cold]
-fn failed<B, R>(call: &mut Call<B>, result: Result<(Code, Response<R>), Status>) -> Attempted<R> {
+fn failed<S, B, R>(
+    call: &mut Call<S, B>,
+    result: Result<(Code, Response<R>), Status>,
+) -> Attempted<R> {
     let next = call.on_failure(match &result {
         Ok((code, response)) => Failed::of_response(*code, response),
         Err(status) => Failed::of_status(status),
@@ -141,11 +159,16 @@ fn failed<B, R>(call: &mut Call<B>, result: Result<(Code, Response<R>), Status>)
     match (next, result) {
         (Next::Now, _) => Attempted::Next(None),
         (Next::After(delay), _) => Attempted::Next(Some(delay)),
-        (Next::Stop(stop), Err(status)) => Attempted::Over(Err(call.fail(stop, status))),
-        (Next::Stop(_), Ok((_, mut response))) => {
+        (Next::Stop(stop), Err(status)) => {
+            let status = call.fail(stop, status);
+            Attempted::Over(Err(call.status(status)))
+        }
+        (Next::Stop(_), Ok((code, mut response))) => {
+            if let Some(status) = call.given_up(code) {
+                return Attempted::Over(Err(status));
+            }
             call.annotate(&mut response);
-            call.commit();
-            Attempted::Over(Ok(ResponseBody::watch(None, response)))
+            Attempted::Over(Ok(response.map(|body| call.deliver(Some(code), body))))
         }
     }
 }

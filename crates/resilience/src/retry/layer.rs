@@ -3,10 +3,12 @@ use std::sync::Arc;
 use evenkeel_policy::retry::RetryPolicy;
 use evenkeel_policy::throttle::Throttle;
 use evenkeel_service_config::ServiceConfig;
+use parking_lot::Mutex;
 use tower_layer::Layer;
 
 use super::Retry;
 use super::replay::Budget;
+use crate::DeadlineLayer;
 use crate::methods::Methods;
 
 /// What a service config does not say about retries.
@@ -41,36 +43,41 @@ impl Default for RetryConfig {
 /// The services of a layer and of its clones share one throttle and one buffer budget.
 #[derive(Clone, Debug)]
 pub struct RetryLayer {
-    shared: Arc<Shared>,
+    settings: Settings,
+    deadline: Option<DeadlineLayer>,
 }
 
-/// What the services of a layer have in common, and their calls.
-#[derive(Debug)]
-pub(super) struct Shared {
+/// What the services of a layer have in common.
+#[derive(Clone, Debug)]
+pub(super) struct Settings {
     methods: Methods<RetryPolicy>,
     pub(super) throttle: Option<Arc<Throttle>>,
     pub(super) config: RetryConfig,
     pub(super) budget: Arc<Budget>,
 }
 
-impl Shared {
-    fn new(
-        methods: Methods<RetryPolicy>,
-        throttle: Option<Arc<Throttle>>,
-        config: RetryConfig,
-    ) -> Arc<Self> {
-        Arc::new(Self {
-            methods,
-            throttle,
-            config,
-            budget: Arc::new(Budget::new(config.channel_buffer)),
-        })
-    }
+/// What the clones of a service have in common, and their calls.
+#[derive(Debug)]
+pub(super) struct Shared<S> {
+    pub(super) settings: Settings,
+    /// What further attempts go to is cloned from here, so that a call that needs none clones
+    /// nothing.
+    prototype: Mutex<S>,
+}
 
+impl Settings {
     /// What decides the retries of calls of the method at `path`.
     pub(super) fn policy(&self, path: &str) -> Option<&RetryPolicy> {
         let enabled = self.config.enabled;
         enabled.then(|| self.methods.retry_policy(path)).flatten()
+    }
+}
+
+impl<S: Clone> Shared<S> {
+    /// A service for the further attempts of a call.
+    #[cold]
+    pub(super) fn service(&self) -> S {
+        self.prototype.lock().clone()
     }
 }
 
@@ -90,25 +97,44 @@ impl RetryLayer {
     }
 
     fn of(methods: Methods<RetryPolicy>, throttle: Option<Arc<Throttle>>) -> Self {
+        let config = RetryConfig::default();
         Self {
-            shared: Shared::new(methods, throttle, RetryConfig::default()),
+            settings: Settings {
+                methods,
+                throttle,
+                config,
+                budget: Arc::new(Budget::new(config.channel_buffer)),
+            },
+            deadline: None,
         }
     }
 
     /// The same layer with other limits, and with a buffer budget of its own.
     #[must_use]
-    pub fn with_config(self, config: RetryConfig) -> Self {
-        let (methods, throttle) = (self.shared.methods.clone(), self.shared.throttle.clone());
-        Self {
-            shared: Shared::new(methods, throttle, config),
-        }
+    pub fn with_config(mut self, config: RetryConfig) -> Self {
+        self.settings.config = config;
+        self.settings.budget = Arc::new(Budget::new(config.channel_buffer));
+        self
+    }
+
+    /// The same layer with `deadline` around it: the services do what both do, and cost a call
+    /// less than two, since it has one future and one body.
+    #[must_use]
+    pub fn with_deadline(mut self, deadline: DeadlineLayer) -> Self {
+        self.deadline = Some(deadline);
+        self
     }
 }
 
-impl<S> Layer<S> for RetryLayer {
+impl<S: Clone> Layer<S> for RetryLayer {
     type Service = Retry<S>;
 
     fn layer(&self, inner: S) -> Retry<S> {
-        Retry::new(inner, Arc::clone(&self.shared))
+        let shared = Shared {
+            settings: self.settings.clone(),
+            prototype: Mutex::new(inner.clone()),
+        };
+        let lookup = self.deadline.as_ref().map(DeadlineLayer::lookup);
+        Retry::new(inner, Arc::new(shared), lookup)
     }
 }

@@ -9,24 +9,35 @@ use tonic::Status;
 use tower_service::Service;
 
 use super::call::Call;
+use super::head::Head;
 use super::layer::Shared;
 use super::replay::read_upfront;
-use super::{ReplayBody, ResponseBody, ResponseFuture};
+use super::source::Source;
+use super::{ReplayBody, ResponseFuture};
+use crate::ResponseBody;
+use crate::deadline::{Expiry, Lookup, NO_TIME, Over};
 
 /// A service that tries failed calls again; see the [module](super).
 ///
 /// # Clone
 ///
-/// Clones share the throttle and the buffer budget; each call clones the inner service.
+/// Clones share the throttle and the buffer budget; a call that is tried again clones the inner
+/// service.
 #[derive(Clone, Debug)]
 pub struct Retry<S> {
     inner: S,
-    pub(super) shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared<S>>,
+    /// `None`: someone else ends calls.
+    deadlines: Option<Lookup>,
 }
 
 impl<S> Retry<S> {
-    pub(super) const fn new(inner: S, shared: Arc<Shared>) -> Self {
-        Self { inner, shared }
+    pub(super) const fn new(inner: S, shared: Arc<Shared<S>>, deadlines: Option<Lookup>) -> Self {
+        Self {
+            inner,
+            shared,
+            deadlines,
+        }
     }
 
     /// The service that each attempt goes to.
@@ -53,15 +64,43 @@ where
         ready.map_err(|error| into_status(error.into()))
     }
 
-    fn call(&mut self, request: Request<B>) -> Self::Future {
-        let (parts, mut body) = request.into_parts();
-        let upfront = match read_upfront(&mut body) {
-            Ok(upfront) => upfront,
-            Err(status) => return ResponseFuture::failed(self.inner.clone(), status),
+    #[inline]
+    fn call(&mut self, mut request: Request<B>) -> Self::Future {
+        let (mut head, mut noted) = Head::note(&request);
+        let at = match &mut self.deadlines {
+            Some(lookup) => match lookup.apply(&mut request, &mut noted.terms) {
+                Ok(at) => at,
+                Err(Over(at)) => {
+                    let expiry = Expiry::new(Some(at), request.uri());
+                    return ResponseFuture::failed(expiry.exceeded(NO_TIME));
+                }
+            },
+            None => noted.terms.end(),
         };
-        let (call, first) = Call::start(&parts, body, upfront, &self.shared);
+        head.complete(&request, &noted, at);
+        let expiry = Expiry::new(at, request.uri());
+        let ends = self.deadlines.is_some();
+        let upfront = match read_upfront(request.body_mut()) {
+            Ok(upfront) => upfront,
+            Err(status) if ends => return ResponseFuture::failed(expiry.status(status)),
+            Err(status) => return ResponseFuture::failed(status),
+        };
+        let mut source = None;
+        let request = request.map(|body| {
+            let (first, rest) = Source::split(body, upfront, &self.shared.settings);
+            source = rest;
+            first
+        });
         // The ready one serves the first attempt; a clone gets ready for each further one.
-        let attempt = self.inner.call(Request::from_parts(parts, first));
-        ResponseFuture::new(self.inner.clone(), call, attempt)
+        let attempt = self.inner.call(request);
+        let call = Call {
+            shared: Arc::clone(&self.shared),
+            expiry,
+            ends,
+            head,
+            source,
+            failures: None,
+        };
+        ResponseFuture::new(call, attempt)
     }
 }

@@ -18,6 +18,7 @@ use crate::scripted::{
     Scripted, TestBody, body, collect, data, endless, ok, refusal, trailers, unary,
 };
 
+mod deadline;
 mod streaming;
 
 type Inner = Scripted<ReplayBody<TestBody>>;

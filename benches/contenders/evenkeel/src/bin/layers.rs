@@ -18,8 +18,7 @@ fn main() -> ExitCode {
         let config = ServiceConfig::parse(EVERYTHING).expect("the config is ours");
         let addresses = options.endpoints.iter().copied().map(Address::from);
         let channel = ServiceBuilder::new()
-            .layer(DeadlineLayer::new(&config))
-            .layer(RetryLayer::new(&config))
+            .layer(RetryLayer::new(&config).with_deadline(DeadlineLayer::new(&config)))
             .layer(BalanceLayer::new(&config))
             .layer(EndpointLayer::new(BreakerLayer::new(
                 BreakerConfig::default(),

@@ -29,9 +29,6 @@ where
     let mut cx = Context::from_waker(Waker::noop());
     let mut first = None;
     loop {
-        if body.is_end_stream() {
-            return Ok(Upfront::Complete(first));
-        }
         let frame = match Pin::new(&mut *body).poll_frame(&mut cx) {
             Poll::Ready(Some(Ok(frame))) => frame,
             Poll::Ready(Some(Err(error))) => return Err(into_status(error.into())),

@@ -69,12 +69,12 @@ async fn after_response_headers_the_stream_goes_on_and_keeps_nothing() {
     let _response = service.clone().oneshot(request).await.unwrap();
     let mut body = body.await.unwrap();
     assert_eq!(
-        service.shared.budget.used(),
+        service.shared.settings.budget.used(),
         3,
         "only what was not sent yet"
     );
     assert_eq!(next(&mut body).await.unwrap(), "two");
-    assert_eq!(service.shared.budget.used(), 0);
+    assert_eq!(service.shared.settings.budget.used(), 0);
     let large = Bytes::from(vec![0; 1 << 20]);
     messages.send(Ok(Frame::data(large.clone()))).unwrap();
     assert_eq!(next(&mut body).await.unwrap(), large);
@@ -93,7 +93,7 @@ async fn a_stream_that_outgrows_its_buffer_commits_to_the_running_attempt() {
     for text in ["1234", "5678", "9"] {
         messages.send(data(text)).unwrap();
     }
-    let budget = service.shared.budget.clone();
+    let budget = service.shared.settings.budget.clone();
     inner.reply_with(async move |request| {
         let mut body = request.into_body();
         for expected in ["1234", "5678", "9"] {
@@ -132,7 +132,7 @@ async fn the_buffers_of_a_channel_are_shared() {
     assert_eq!(inner.calls(), 2, "not enough left to keep it");
     drop(first);
     assert_eq!(
-        service.shared.budget.used(),
+        service.shared.settings.budget.used(),
         0,
         "an abandoned call gives its share back"
     );

@@ -1,0 +1,86 @@
+use std::sync::Arc;
+
+use bytes::Bytes;
+use evenkeel_core::error::BoxError;
+use http_body::Body;
+
+use super::layer::Settings;
+use super::replay::{Lease, Replay, ReplayBody, Upfront};
+
+/// Where the bodies of further attempts come from.
+pub(super) enum Source<B> {
+    Full {
+        data: Option<Bytes>,
+        /// Held until the call is committed or over.
+        _lease: Lease,
+    },
+    Shared {
+        replay: Arc<Replay<B>>,
+        /// The reader of the running attempt.
+        reader: u32,
+    },
+}
+
+impl<B> Source<B>
+where
+    B: Body<Data = Bytes> + Unpin,
+    B::Error: Into<BoxError>,
+{
+    /// The body of the first attempt, and where others come from; `None` when there can be none.
+    /// `upfront` was read of `body`.
+    #[inline]
+    pub(super) fn split(
+        body: B,
+        upfront: Upfront,
+        settings: &Settings,
+    ) -> (ReplayBody<B>, Option<Self>) {
+        let (limit, budget) = (settings.config.call_buffer, &settings.budget);
+        match upfront {
+            Upfront::Complete(data) => {
+                let length = data.as_ref().map_or(0, Bytes::len);
+                let lease = (length <= limit).then(|| budget.lease(length)).flatten();
+                let source = lease.map(|lease| Self::Full {
+                    data: data.clone(),
+                    _lease: lease,
+                });
+                (ReplayBody::full(data), source)
+            }
+            Upfront::Partial(frames, trailers) => {
+                let replay = Replay::new(body, frames, trailers, limit, budget.empty_lease());
+                let first = ReplayBody::shared(&replay);
+                let reader = replay.last_reader();
+                (first, Some(Self::Shared { replay, reader }))
+            }
+        }
+    }
+
+    /// The body of the next attempt.
+    pub(super) fn next(&mut self) -> ReplayBody<B> {
+        match self {
+            Self::Full { data, .. } => ReplayBody::full(data.clone()),
+            Self::Shared { replay, reader } => {
+                let body = ReplayBody::shared(replay);
+                *reader = replay.last_reader();
+                body
+            }
+        }
+    }
+}
+
+impl<B> Source<B> {
+    /// What the running attempt has not read of the body stays with it, and is not kept.
+    #[inline]
+    pub(super) fn commit(&self) {
+        if let Self::Shared { replay, reader } = self {
+            replay.commit(*reader);
+        }
+    }
+
+    /// The body, if there is more of it than what was there when the call began.
+    pub(super) fn replay(&self) -> Option<&Replay<B>> {
+        match self {
+            Self::Full { .. } => None,
+            Self::Shared { replay, .. } => Some(replay),
+        }
+    }
+}
