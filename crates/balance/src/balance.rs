@@ -9,7 +9,7 @@ use evenkeel_core::{
     BoxError, BreakerState, Connectivity, ConnectivityState, Endpoint, EndpointId, EndpointStats,
     Policy,
 };
-use evenkeel_service_config::ServiceConfig;
+use evenkeel_service_config::{LiveConfig, ServiceConfig};
 use http::{Request, Response};
 use http_body::Body;
 use tokio::task::JoinSet;
@@ -18,7 +18,7 @@ use tower::discover::Discover;
 use tower_layer::Layer;
 use tower_service::Service;
 
-use crate::driver::drive;
+use crate::driver::{Steering, drive};
 use crate::future::ResponseFuture;
 use crate::published::Cached;
 use crate::snapshot::{Owner, Shared, Slot, Snapshot};
@@ -26,7 +26,13 @@ use crate::snapshot::{Owner, Shared, Slot, Snapshot};
 /// Balances calls over a discover stream of endpoint services by the service config's LB policy.
 #[derive(Clone, Debug)]
 pub struct BalanceLayer {
-    config: ServiceConfig,
+    config: Config,
+}
+
+#[derive(Clone, Debug)]
+enum Config {
+    Fixed(ServiceConfig),
+    Live(LiveConfig),
 }
 
 impl BalanceLayer {
@@ -34,7 +40,17 @@ impl BalanceLayer {
     #[must_use]
     pub fn new(config: &ServiceConfig) -> Self {
         Self {
-            config: config.clone(),
+            config: Config::Fixed(config.clone()),
+        }
+    }
+
+    /// The same by a config that may change: another policy takes over gracefully, the same one
+    /// with another config keeps what it has learnt, and no connection is lost by either
+    /// ([`GracefulSwitch`](evenkeel_policy::lb::GracefulSwitch)).
+    #[must_use]
+    pub fn live(config: &LiveConfig) -> Self {
+        Self {
+            config: Config::Live(config.clone()),
         }
     }
 }
@@ -52,7 +68,10 @@ where
     ///
     /// Outside a tokio runtime.
     fn layer(&self, discover: D) -> Self::Service {
-        Balance::new(discover, self.config.load_balancing().build())
+        match &self.config {
+            Config::Fixed(config) => Balance::new(discover, config.load_balancing().build()),
+            Config::Live(config) => Balance::steered(discover, Steering::live(config)),
+        }
     }
 }
 
@@ -98,9 +117,18 @@ where
         D::Key: Hash + Eq + Clone + Send,
         D::Error: Into<BoxError>,
     {
+        Self::steered(discover, Steering::Fixed(policy))
+    }
+
+    fn steered<D>(discover: D, steering: Steering) -> Self
+    where
+        D: Discover<Service = S> + Unpin + Send + 'static,
+        D::Key: Hash + Eq + Clone + Send,
+        D::Error: Into<BoxError>,
+    {
         let shared = Arc::new(Shared::new());
         let mut tasks = JoinSet::new();
-        tasks.spawn(drive(discover, policy, shared.clone()));
+        tasks.spawn(drive(discover, steering, shared.clone()));
         Self {
             owner: Arc::new(Owner {
                 shared,

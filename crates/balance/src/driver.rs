@@ -1,6 +1,7 @@
 //! The one task of a channel: drains discovery and reports, runs the policy, publishes snapshots.
 
 mod retired;
+mod steering;
 
 use std::error::Error;
 use std::future::poll_fn;
@@ -13,7 +14,7 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use evenkeel_core::error::{DiscoveryRecovered, chain};
-use evenkeel_core::{Admit, BoxError, Connectivity, Discovery, Policy, View};
+use evenkeel_core::{Admit, BoxError, Connectivity, Discovery, View};
 use tokio::task::coop::has_budget_remaining;
 use tokio::task::yield_now;
 use tokio::time::{Sleep, sleep};
@@ -21,11 +22,12 @@ use tower::discover::{Change, Discover};
 use tracing::{debug, info, warn};
 
 use self::retired::Retired;
+pub(crate) use self::steering::Steering;
 use crate::endpoints::Endpoints;
 use crate::snapshot::{Shared, Snapshot};
 
 /// Runs until it is aborted; if it ends otherwise, the channel is shut down.
-pub(crate) async fn drive<D>(discover: D, policy: Box<dyn Policy>, shared: Arc<Shared<D::Service>>)
+pub(crate) async fn drive<D>(discover: D, steering: Steering, shared: Arc<Shared<D::Service>>)
 where
     D: Discover + Unpin,
     D::Key: Hash + Eq + Clone,
@@ -36,7 +38,7 @@ where
         discover: Some(discover),
         endpoints: Endpoints::new(shared.demand.clone()),
         discovery: Discovered::Nothing,
-        policy,
+        steering,
         shared: CloseOnDrop(shared),
         retired: Retired::new(),
         changes: 0,
@@ -58,7 +60,7 @@ struct Driver<D: Discover> {
     discover: Option<D>,
     endpoints: Endpoints<D::Key, D::Service>,
     discovery: Discovered,
-    policy: Box<dyn Policy>,
+    steering: Steering,
     shared: CloseOnDrop<D::Service>,
     retired: Retired<Snapshot<D::Service>>,
     /// Taken in since the policy was asked last.
@@ -129,6 +131,7 @@ where
             self.wake_at = None;
             due = true;
         }
+        due |= self.steering.poll_changed(cx).is_ready();
         self.retired.poll(cx);
         // Registered before it looks, so that no call is missed.
         let demand = &self.shared.0.demand;
@@ -242,7 +245,7 @@ where
             view = view.with_discovery(Discovery::Failed(&**error));
         }
         let now: Instant = tokio::time::Instant::now().into_std();
-        let mut decision = self.policy.update(now, &view);
+        let mut decision = self.steering.update(now, &view);
         let (connect, disconnect) = (take(&mut decision.connect), take(&mut decision.disconnect));
         let (state, wake_at, last_resort) =
             (decision.state, decision.wake_at, decision.last_resort);

@@ -51,6 +51,12 @@ impl LbConfig {
         &self.config
     }
 
+    /// What builds the policy, and gives its config to one that runs.
+    #[must_use]
+    pub fn policy(&self) -> &dyn BuildPolicy {
+        &*self.build
+    }
+
     /// A policy for a channel.
     #[must_use]
     pub fn build(&self) -> Box<dyn Policy> {

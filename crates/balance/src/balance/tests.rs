@@ -23,6 +23,7 @@ use super::*;
 type Channel = Balance<FakeEndpoint>;
 
 mod attempts;
+mod live;
 mod observe;
 
 fn round_robin(endpoints: &[(&'static str, &FakeEndpoint)]) -> (Channel, Changes) {

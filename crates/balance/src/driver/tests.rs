@@ -1,7 +1,7 @@
 use std::convert::Infallible;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use evenkeel_core::{ConnectivityState, Update};
+use evenkeel_core::{ConnectivityState, Policy, Update};
 use evenkeel_policy::lb::RoundRobin;
 use futures_util::{StreamExt, stream};
 use tokio::task::JoinSet;
@@ -35,7 +35,11 @@ fn start(
         updates: updates.clone(),
     };
     let mut tasks = JoinSet::new();
-    tasks.spawn(drive(discover, Box::new(policy), shared.clone()));
+    tasks.spawn(drive(
+        discover,
+        Steering::Fixed(Box::new(policy)),
+        shared.clone(),
+    ));
     (tasks, shared, updates)
 }
 

@@ -1,0 +1,96 @@
+//! A service config that changes while calls are made.
+
+use evenkeel_service_config::{ConfigError, LiveConfig, ParseOptions};
+
+use super::*;
+
+const ROUND_ROBIN: &str = r#"{"loadBalancingConfig": [{"round_robin": {}}]}"#;
+const PICK_FIRST: &str = r#"{"loadBalancingConfig": [{"pick_first": {}}]}"#;
+const WRONG: &str = r#"{"loadBalancingConfig": [{"round-robin": {}}]}"#;
+
+fn live(config: &LiveConfig, endpoints: &[(&'static str, &FakeEndpoint)]) -> (Channel, Changes) {
+    let (changes, stream) = discover();
+    for (key, endpoint) in endpoints {
+        changes
+            .send(Ok(Change::Insert(*key, (*endpoint).clone())))
+            .unwrap();
+    }
+    (BalanceLayer::live(config).layer(stream), changes)
+}
+
+async fn calls(channel: &Channel, count: usize) {
+    for _ in 0..count {
+        assert_eq!(call(channel, request()).await.unwrap(), Code::Ok);
+    }
+}
+
+fn two() -> [FakeEndpoint; 2] {
+    ["10.0.0.1:1", "10.0.0.2:1"].map(FakeEndpoint::ready)
+}
+
+fn taken(endpoints: &[FakeEndpoint; 2]) -> [usize; 2] {
+    endpoints
+        .each_ref()
+        .map(|one| one.shared.calls.swap(0, Ordering::Relaxed))
+}
+
+#[tokio::test(start_paused = true)]
+async fn another_policy_takes_over_and_no_connection_is_lost() {
+    let endpoints = two();
+    let config = LiveConfig::default();
+    config.update(ROUND_ROBIN).unwrap();
+    let (channel, _changes) = live(&config, &[("a", &endpoints[0]), ("b", &endpoints[1])]);
+    ready(&channel).await;
+    calls(&channel, 4).await;
+    assert_eq!(taken(&endpoints), [2, 2]);
+
+    let changed = channel.changed();
+    config.update(PICK_FIRST).unwrap();
+    changed.await;
+    calls(&channel, 4).await;
+    assert_eq!(taken(&endpoints), [4, 0]);
+
+    let changed = channel.changed();
+    config.update(ROUND_ROBIN).unwrap();
+    changed.await;
+    calls(&channel, 4).await;
+    assert_eq!(taken(&endpoints), [2, 2]);
+    let first = &endpoints[0].shared;
+    assert_eq!(first.disconnects.load(Ordering::Relaxed), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wrong_config_changes_nothing_and_new_endpoints_still_count() {
+    let endpoints = two();
+    let config = LiveConfig::default();
+    config.update(ROUND_ROBIN).unwrap();
+    let (channel, changes) = live(&config, &[("a", &endpoints[0])]);
+    ready(&channel).await;
+    let error = config.update(WRONG).unwrap_err();
+    assert_eq!(error.path, "$.loadBalancingConfig");
+    let changed = channel.changed();
+    changes
+        .send(Ok(Change::Insert("b", endpoints[1].clone())))
+        .unwrap();
+    changed.await;
+    calls(&channel, 4).await;
+    assert_eq!(taken(&endpoints), [2, 2]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_first_config_that_is_wrong_fails_calls_until_there_is_a_right_one() {
+    let endpoints = two();
+    let config = LiveConfig::new(None, ParseOptions::default());
+    config.update(WRONG).unwrap_err();
+    let (channel, _changes) = live(&config, &[("a", &endpoints[0]), ("b", &endpoints[1])]);
+    state(&channel, ConnectivityState::TransientFailure).await;
+    let error = call(&channel, request()).await.unwrap_err();
+    assert_eq!(error.code(), Code::Unavailable);
+    assert!(cause::<ConfigError>(&error).is_some(), "{error}");
+    assert!(error.message().contains("round-robin"), "{error}");
+
+    config.update(ROUND_ROBIN).unwrap();
+    state(&channel, ConnectivityState::Ready).await;
+    calls(&channel, 4).await;
+    assert_eq!(taken(&endpoints), [2, 2]);
+}
