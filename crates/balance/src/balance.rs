@@ -84,7 +84,9 @@ where
 /// # Clone
 ///
 /// Clones share the endpoints, the policy and its task. The last one dropped ends the task; the
-/// connections close when the responses that are still running have ended.
+/// connections close when the responses that are still running have ended. A call that waits for
+/// an endpoint counts as a clone. One that was sent does not: it goes on, but is not placed again
+/// when it comes back unsent.
 ///
 /// # Errors
 ///
@@ -127,13 +129,16 @@ where
         D::Error: Into<BoxError>,
     {
         let shared = Arc::new(Shared::new());
-        let mut tasks = JoinSet::new();
-        tasks.spawn(drive(discover, steering, shared.clone()));
-        Self {
-            owner: Arc::new(Owner {
+        let owner = Arc::new_cyclic(|owner| {
+            let mut tasks = JoinSet::new();
+            tasks.spawn(drive(discover, steering, shared.clone(), owner.clone()));
+            Owner {
                 shared,
                 _driver: tasks,
-            }),
+            }
+        });
+        Self {
+            owner,
             snapshot: Cached::empty(),
         }
     }

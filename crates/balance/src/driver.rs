@@ -9,7 +9,7 @@ use std::hash::Hash;
 use std::mem::take;
 use std::ops::ControlFlow;
 use std::pin::{Pin, pin};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
@@ -24,11 +24,15 @@ use tracing::{debug, info, warn};
 use self::retired::Retired;
 pub(crate) use self::steering::Steering;
 use crate::endpoints::Endpoints;
-use crate::snapshot::{Shared, Snapshot};
+use crate::snapshot::{Owner, Shared, Snapshot};
 
 /// Runs until it is aborted; if it ends otherwise, the channel is shut down.
-pub(crate) async fn drive<D>(discover: D, steering: Steering, shared: Arc<Shared<D::Service>>)
-where
+pub(crate) async fn drive<D>(
+    discover: D,
+    steering: Steering,
+    shared: Arc<Shared<D::Service>>,
+    owner: Weak<Owner<D::Service>>,
+) where
     D: Discover + Unpin,
     D::Key: Hash + Eq + Clone,
     D::Service: Connectivity + Clone + Unpin,
@@ -36,7 +40,7 @@ where
 {
     let mut driver = Driver {
         discover: Some(discover),
-        endpoints: Endpoints::new(shared.demand.clone()),
+        endpoints: Endpoints::new(shared.demand.clone(), owner),
         discovery: Discovered::Nothing,
         steering,
         shared: CloseOnDrop(shared),

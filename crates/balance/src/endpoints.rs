@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use std::future::poll_fn;
 use std::hash::Hash;
 use std::pin::{Pin, pin};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::task::{Context, Poll};
 
 use evenkeel_core::{
@@ -19,7 +19,7 @@ use parking_lot::Mutex;
 
 use self::next_report::NextReport;
 use crate::demand::Demand;
-use crate::snapshot::{Slot, Slots};
+use crate::snapshot::{Owner, Slot, Slots};
 
 /// All endpoints in the order of discovery, their states, and the view a policy gets of them.
 ///
@@ -35,6 +35,7 @@ pub(crate) struct Endpoints<K, S> {
     places: HashMap<EndpointId, usize>,
     watches: FuturesUnordered<Abortable<NextReport<S>>>,
     next_id: u64,
+    owner: Weak<Owner<S>>,
     /// Those that take new calls; their places are the policy's indices.
     views: Vec<EndpointView>,
     slots: Slots<S>,
@@ -64,7 +65,7 @@ where
     K: Hash + Eq,
     S: Connectivity + Clone + Unpin,
 {
-    pub(crate) fn new(demand: Arc<Demand>) -> Self {
+    pub(crate) fn new(demand: Arc<Demand>, owner: Weak<Owner<S>>) -> Self {
         Self {
             demand,
             known: Vec::new(),
@@ -72,6 +73,7 @@ where
             places: HashMap::new(),
             watches: FuturesUnordered::new(),
             next_id: 0,
+            owner,
             views: Vec::new(),
             slots: Arc::new([]),
             directory: Arc::new([]),
@@ -106,6 +108,7 @@ where
                 stats: Arc::<EndpointStats>::default(),
                 demand: self.demand.clone(),
                 report: Mutex::new(report),
+                owner: self.owner.clone(),
             }),
         };
         let place = *self.keys.entry(key).or_insert(self.known.len());

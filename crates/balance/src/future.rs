@@ -8,7 +8,9 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use evenkeel_core::error::{AttemptError, BoxError, DeadlineExceeded, cause, into_status};
+use evenkeel_core::error::{
+    AttemptError, BoxError, ChannelClosed, DeadlineExceeded, cause, into_status,
+};
 use evenkeel_core::observe::{Guard, ObservedBody, Ticket, head_status};
 use evenkeel_core::{Connectivity, Deadline, Picked, Progress};
 use http::{Request, Response};
@@ -35,7 +37,6 @@ pin_project! {
     {
         #[pin]
         stage: Stage<S, <S::Sender as Service<Request<B>>>::Future, B>,
-        owner: Arc<Owner<S>>,
         skipped: Skipped,
     }
 }
@@ -49,19 +50,21 @@ pin_project! {
         /// The layers around the picked endpoint want it to wait.
         Unready { unready: Option<Box<Unready<S, B>>> },
         /// Waiting for the next snapshot.
-        Queued { queued: Option<Box<Queued<B>>> },
+        Queued { queued: Option<Box<Queued<S, B>>> },
         Failed { status: Option<Status> },
     }
 }
 
 struct Unready<S: Connectivity, B> {
+    owner: Arc<Owner<S>>,
     sender: S::Sender,
     request: Request<B>,
     guard: Guard<EndpointTicket<S>>,
     version: u64,
 }
 
-struct Queued<B> {
+struct Queued<S, B> {
+    owner: Arc<Owner<S>>,
     wait: Pin<Box<dyn Future<Output = Waited> + Send>>,
     request: Request<B>,
 }
@@ -84,8 +87,7 @@ where
     ) -> Self {
         let mut skipped = Skipped::default();
         Self {
-            stage: place(snapshot, &owner.shared, request, &mut skipped),
-            owner: owner.clone(),
+            stage: place(snapshot, owner, request, &mut skipped),
             skipped,
         }
     }
@@ -96,16 +98,21 @@ where
     S: Connectivity + Send + Sync + 'static,
 {
     #[cold]
-    fn queued(request: Request<B>, version: u64, shared: &Arc<Shared<S>>) -> Self {
+    fn queued(request: Request<B>, version: u64, owner: &Arc<Owner<S>>) -> Self {
         let deadline = request.extensions().get::<Deadline>().copied();
-        let wait = Box::pin(wait(shared.clone(), version, deadline));
+        let wait = Box::pin(wait(owner.shared.clone(), version, deadline));
         Self::Queued {
-            queued: Some(Box::new(Queued { wait, request })),
+            queued: Some(Box::new(Queued {
+                owner: owner.clone(),
+                wait,
+                request,
+            })),
         }
     }
 
     #[cold]
     fn unready(
+        owner: &Arc<Owner<S>>,
         sender: S::Sender,
         request: Request<B>,
         guard: Guard<EndpointTicket<S>>,
@@ -113,6 +120,7 @@ where
     ) -> Self {
         Self::Unready {
             unready: Some(Box::new(Unready {
+                owner: owner.clone(),
                 sender,
                 request,
                 guard,
@@ -156,9 +164,8 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
-        let shared = &this.owner.shared;
         loop {
-            let request = match this.stage.as_mut().project() {
+            let (owner, request) = match this.stage.as_mut().project() {
                 StageProjection::Sent {
                     response,
                     guard,
@@ -170,8 +177,13 @@ where
                     };
                     match given_back(&error) {
                         Some(request) => {
+                            let ticket = guard.ticket();
+                            let owner = ticket.and_then(|ticket| ticket.slot().owner.upgrade());
                             this.skipped.add(guard, *version);
-                            request
+                            match owner {
+                                Some(owner) => (owner, request),
+                                None => return Poll::Ready(Err(channel_dropped())),
+                            }
                         }
                         None => return Poll::Ready(Err(failed(&error, guard))),
                     }
@@ -180,6 +192,7 @@ where
                     let waiting = unready.as_mut().expect("kept until it is ready");
                     let ready = ready!(waiting.sender.poll_ready(cx));
                     let Unready {
+                        owner,
                         mut sender,
                         request,
                         mut guard,
@@ -197,30 +210,36 @@ where
                         }
                         Err(error) => {
                             this.skipped.add_broken(&mut guard, version, error.into());
-                            request
+                            (owner, request)
                         }
                     }
                 }
                 StageProjection::Queued { queued } => {
                     let waiting = queued.as_mut().expect("kept while it is queued");
                     let waited = ready!(waiting.wait.as_mut().poll(cx));
-                    let Queued { request, .. } = *queued.take().expect("it was just polled");
+                    let Queued { owner, request, .. } = *queued.take().expect("it was just polled");
                     if let Waited::DeadlineExceeded = waited {
-                        let waiting_for = shared.describe().to_string();
+                        let waiting_for = owner.shared.describe().to_string();
                         let error = DeadlineExceeded::new(request.uri().path());
                         return Poll::Ready(Err(error.with_last(waiting_for).into()));
                     }
-                    request
+                    (owner, request)
                 }
                 StageProjection::Failed { status } => {
                     return Poll::Ready(Err(status.take().expect("polled after it was ready")));
                 }
             };
-            let snapshot = shared.snapshot.load_full();
-            let stage = place(&snapshot, shared, request, this.skipped);
+            let snapshot = owner.shared.snapshot.load_full();
+            let stage = place(&snapshot, &owner, request, this.skipped);
             this.stage.set(stage);
         }
     }
+}
+
+/// It came back when nobody had the channel any more.
+#[cold]
+fn channel_dropped() -> Status {
+    ChannelClosed::new("its last handle was dropped").into()
 }
 
 /// The request of an attempt that never left.

@@ -1,6 +1,6 @@
 //! What the driver publishes and every call reads.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use arc_swap::ArcSwap;
 use evenkeel_core::error::{ChannelClosed, NoEndpoint, NotReady};
@@ -38,6 +38,8 @@ pub(crate) struct Slot<S> {
     pub(crate) demand: Arc<Demand>,
     /// The last word about it; written by the driver, read by observers and for error texts.
     pub(crate) report: Mutex<Report>,
+    /// The channel it is of, for a request that comes back.
+    pub(crate) owner: Weak<Owner<S>>,
 }
 
 impl<S> Slot<S> {
@@ -140,7 +142,8 @@ impl Picker for Always {
     }
 }
 
-/// Owns the driver: when the last clone of the balancer is dropped, the driver is aborted.
+/// Owns the driver: when the last clone of the balancer is dropped, and the last call that waits
+/// for an endpoint, the driver is aborted.
 pub(crate) struct Owner<S> {
     pub(crate) shared: Arc<Shared<S>>,
     pub(crate) _driver: JoinSet<()>,

@@ -35,11 +35,8 @@ fn start(
         updates: updates.clone(),
     };
     let mut tasks = JoinSet::new();
-    tasks.spawn(drive(
-        discover,
-        Steering::Fixed(Box::new(policy)),
-        shared.clone(),
-    ));
+    let (steering, owner) = (Steering::Fixed(Box::new(policy)), Weak::new());
+    tasks.spawn(drive(discover, steering, shared.clone(), owner));
     (tasks, shared, updates)
 }
 

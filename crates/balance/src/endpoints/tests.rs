@@ -49,7 +49,7 @@ async fn views_slots_and_directory_are_in_the_order_of_discovery() {
     for seed in 0..200 {
         let mut random = fastrand::Rng::with_seed(seed);
         let mut model = Model::new();
-        let mut endpoints = Endpoints::new(Arc::default());
+        let mut endpoints = Endpoints::new(Arc::default(), Weak::new());
         for _ in 0..30 {
             for _ in 0..random.usize(..12) {
                 poll_fn(|cx| {
@@ -97,7 +97,7 @@ async fn views_slots_and_directory_are_in_the_order_of_discovery() {
 
 #[tokio::test]
 async fn a_new_state_leaves_slots_and_directory_as_they_are() {
-    let mut endpoints = Endpoints::new(Arc::default());
+    let mut endpoints = Endpoints::new(Arc::default(), Weak::new());
     let endpoint = Scripted::new(1);
     poll_fn(|cx| {
         endpoints.insert(1, endpoint.clone(), cx);

@@ -13,7 +13,7 @@ use tonic::{Code, Status};
 use tower_service::Service;
 
 use super::Stage;
-use crate::snapshot::{Shared, Slot, Snapshot};
+use crate::snapshot::{Owner, Slot, Snapshot};
 use crate::ticket::EndpointTicket;
 
 /// The endpoints that gave a request back, in a box: few calls see one.
@@ -85,7 +85,7 @@ impl Skipped {
 #[inline]
 pub(super) fn place<S, B>(
     snapshot: &Snapshot<S>,
-    shared: &Arc<Shared<S>>,
+    owner: &Arc<Owner<S>>,
     request: Request<B>,
     skipped: &mut Skipped,
 ) -> Stage<S, <S::Sender as Service<Request<B>>>::Future, B>
@@ -97,9 +97,9 @@ where
             Picked::Slot(slot) => slot,
             Picked::Queue => {
                 if snapshot.state == ConnectivityState::Idle {
-                    shared.demand.ask();
+                    owner.shared.demand.ask();
                 }
-                return Stage::queued(request, snapshot.version, shared);
+                return Stage::queued(request, snapshot.version, owner);
             }
             Picked::Fail(status) => return Stage::failed(status),
         };
@@ -119,7 +119,9 @@ where
                     version: snapshot.version,
                 };
             }
-            Poll::Pending => return Stage::unready(sender, request, guard, snapshot.version),
+            Poll::Pending => {
+                return Stage::unready(owner, sender, request, guard, snapshot.version);
+            }
             Poll::Ready(Err(error)) => {
                 skipped.add_broken(&mut guard, snapshot.version, error.into());
             }
