@@ -15,6 +15,7 @@
 //! | [`OutlierDetection`] | `outlier_detection_experimental`, `outlier_detection` | whom its child picks, but nobody who fails much more often than the others |
 //! | [`PanicThreshold`] | `evenkeel.panic_threshold` | whom its child picks, of all that are connected once too many of them are held back |
 //! | [`SlowStart`] | `evenkeel.slow_start` | whom its child picks, but seldom one that has just been connected |
+//! | [`Priority`] | `evenkeel.priority`, `evenkeel.locality` ([`LocalityConfig`]) | as its child policy says, among the endpoints of the best level, or the nearest, that can take it |
 //!
 //! A policy lives in the balancer's driver and is shown everything there is ([`View`]); what it
 //! decides is an immutable [`Picker`], swapped whole. Picking takes no lock and allocates nothing.
@@ -31,16 +32,21 @@
 //! [`View`]: evenkeel_core::View
 //! [`Picker`]: evenkeel_core::Picker
 
+mod child;
+mod described;
 mod fail;
 mod fastest_response;
 mod graceful_switch;
 mod kept;
 mod least_request;
+mod locality;
 mod merged;
+mod metadata_key;
 mod outlier_detection;
 mod panic_threshold;
 mod petiole;
 mod pick_first;
+mod priority;
 mod queue;
 mod random;
 mod random_choice;
@@ -61,6 +67,8 @@ pub use fail::FailPicker;
 pub use fastest_response::{FastestResponse, FastestResponseConfig};
 pub use graceful_switch::GracefulSwitch;
 pub use least_request::{LeastRequest, LeastRequestConfig};
+pub use locality::{LocalityConfig, Proximity};
+pub use metadata_key::MetadataKey;
 pub use outlier_detection::{
     Ejected, EjectionReason, FailurePercentageEjection, OutlierDetection, OutlierDetectionConfig,
     SuccessRateEjection,
@@ -68,6 +76,7 @@ pub use outlier_detection::{
 pub use panic_threshold::{PanicThreshold, PanicThresholdConfig};
 pub use petiole::petiole;
 pub use pick_first::{PickFirst, PickFirstConfig};
+pub use priority::{Levels, Priority, PriorityBuilder, PriorityConfig, Selector};
 pub use queue::QueuePicker;
 pub use random_choice::RandomChoice;
 pub use random_subsetting::{RandomSubsetting, RandomSubsettingConfig};

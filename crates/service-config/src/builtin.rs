@@ -1,8 +1,10 @@
 //! The configs of the policies in `evenkeel_policy::lb`.
 
 mod fastest_response;
+mod locality;
 mod outlier_detection;
 mod panic_threshold;
+mod priority;
 mod random_subsetting;
 mod registered_weighted_round_robin;
 mod ring_hash;
@@ -12,9 +14,9 @@ mod table;
 mod weighted_round_robin;
 
 use evenkeel_policy::lb::{
-    FastestResponse, LeastRequest, LeastRequestConfig, OutlierDetection, PanicThreshold, PickFirst,
-    PickFirstConfig, RandomChoice, RandomSubsetting, RegisteredWeightedRoundRobin, RingHash,
-    RoundRobin, SlowStart, WeightedRoundRobin,
+    FastestResponse, LeastRequest, LeastRequestConfig, LocalityConfig, OutlierDetection,
+    PanicThreshold, PickFirst, PickFirstConfig, Priority, RandomChoice, RandomSubsetting,
+    RegisteredWeightedRoundRobin, RingHash, RoundRobin, SlowStart, WeightedRoundRobin,
 };
 
 use crate::PolicyRegistry;
@@ -58,4 +60,6 @@ pub(crate) fn register(registry: &mut PolicyRegistry) {
     );
     registry.register_fn(PanicThreshold::NAME, panic_threshold::parse);
     registry.register_fn(SlowStart::NAME, slow_start::parse);
+    registry.register_fn(LocalityConfig::NAME, locality::parse);
+    registry.register_fn(Priority::NAME, priority::parse);
 }

@@ -159,7 +159,8 @@ impl Picker for SubsetPicker {
     fn pick(&self, args: &PickArgs<'_>) -> Pick {
         match self.inner.pick(args) {
             Pick::Endpoint(place) => Pick::Endpoint(outer(&self.indices, place)),
-            other => other,
+            Pick::Connect(place) => Pick::Connect(outer(&self.indices, place)),
+            other @ (Pick::Queue | Pick::Fail(_) | Pick::Drop(_)) => other,
         }
     }
 }
@@ -230,6 +231,34 @@ mod tests {
         assert!(refresh(&script, |id| id > 0));
         assert!(refresh(&script, |_| false));
         assert!(!refresh(&script, |_| false));
+    }
+
+    /// Connects the first endpoint when a call wants it.
+    #[derive(Debug)]
+    struct OnDemand;
+
+    impl Policy for OnDemand {
+        fn update(&mut self, _: Instant, _: &View<'_>) -> Update {
+            Update::new(Idle, Arc::new(Self))
+        }
+    }
+
+    impl Picker for OnDemand {
+        fn pick(&self, _: &PickArgs<'_>) -> Pick {
+            Pick::Connect(EndpointIndex(0))
+        }
+    }
+
+    #[test]
+    fn a_child_that_connects_on_demand_connects_its_own() {
+        let script = Script::new(&[Idle; 3]);
+        let view = script.view();
+        let last = Subset::of(&view, |index, _| index.0 == 2);
+        let update = last.show(&mut OnDemand, script.now(), &view);
+        match script.answer(&*update.picker, &[], 0) {
+            Pick::Connect(index) => assert_eq!(index.0, 2),
+            other => panic!("{other:?}"),
+        }
     }
 
     /// Answers with a place that there is none at.

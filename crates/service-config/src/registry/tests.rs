@@ -49,7 +49,9 @@ fn the_built_in_policies_are_known_by_their_names_and_aliases() {
         [
             "custom_weighted_round_robin",
             "evenkeel.fastest_response",
+            "evenkeel.locality",
             "evenkeel.panic_threshold",
+            "evenkeel.priority",
             "evenkeel.random",
             "evenkeel.registered_weighted_round_robin",
             "evenkeel.ring_hash",

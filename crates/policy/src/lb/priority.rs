@@ -1,0 +1,389 @@
+mod levels;
+mod picker;
+
+use std::any::Any;
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use evenkeel_core::ConnectivityState::{self, Connecting, Idle, Ready, Shutdown, TransientFailure};
+use evenkeel_core::{BuildPolicy, EndpointIndex, Policy, Update, View};
+use tonic::Status;
+
+pub use self::levels::{Levels, Selector};
+use self::picker::{PriorityPicker, Share};
+
+use super::FailPicker;
+use super::child::Child;
+use super::described::Described;
+use super::merged::{both, earlier};
+
+/// Prefers some endpoints to others: calls go to the first level of endpoints that can take them,
+/// and spill over to the next ones as far as it cannot.
+///
+/// Each endpoint is in one level or in none, as [`Levels`] says; those in none get no calls. Each
+/// level is balanced by a child policy of its own, which lives as long as this one.
+///
+/// # Spilling over
+///
+/// A level takes all calls while at least
+/// [`min_healthy_percent`](PriorityConfig::min_healthy_percent) of its endpoints are READY. With
+/// fewer it takes as many calls as that allows, and the levels below take the rest: at 70 %, a
+/// level that is half READY takes 5 of 7 calls, so its endpoints get no more calls each than when
+/// 70 % of them were READY. That is how Envoy spills over (its overprovisioning factor of 1.4
+/// is 71 %): nothing is left unused that works, and no single endpoint tips all calls over. When no level has
+/// enough, all calls are shared among those that have any, in the same proportions.
+///
+/// An endpoint that is IDLE on purpose (those that pick_first does not use) does not count.
+///
+/// # States
+///
+/// | levels | channel | a call |
+/// |---|---|---|
+/// | one READY or more | READY | goes to one of them |
+/// | none READY, one CONNECTING or IDLE | the state of the first such | waits |
+/// | all fail, one has endpoints [held back](evenkeel_core::EndpointView::held_back) | READY | goes there, as the last resort |
+/// | all fail | TRANSIENT_FAILURE | fails |
+///
+/// A level that connects for the first time gets
+/// [`failover_delay`](PriorityConfig::failover_delay) to do it before calls go to the next (as in
+/// gRPC's priority policy, gRFC A56), unless calls went somewhere just before: those never wait for a
+/// better level.
+///
+/// A retry goes to the next level when its call has tried all that its own level offers.
+pub struct Priority {
+    config: PriorityConfig,
+    assign: Levels,
+    build: Arc<dyn BuildPolicy>,
+    levels: Vec<Level>,
+    /// The level of each endpoint.
+    places: Described<Option<usize>>,
+    was_ready: bool,
+}
+
+impl Priority {
+    /// Its name in a service config.
+    pub const NAME: &'static str = "evenkeel.priority";
+}
+
+/// How [`Priority`] behaves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct PriorityConfig {
+    /// `minHealthyPercent`: how many of a level's endpoints have to be READY for it to take all calls. Default:
+    /// 1 (of up to a hundred endpoints, one is enough); at most 100. When a few endpoints cannot
+    /// take the calls of all, 70 keeps them from having to.
+    pub min_healthy_percent: u32,
+    /// `failoverDelay`: how long calls wait for a level that connects for the first time before they go to the
+    /// next. Default: 10 s, as in gRPC.
+    pub failover_delay: Duration,
+    /// `warm`: connects the lower levels before they are needed, and keeps them connected. Failing over
+    /// costs nothing then, just when those who survive have enough to do; the price is connections
+    /// without calls. When off, a level is connected when the ones above it cannot take all calls,
+    /// and let go 15 minutes after they could again. Default: true.
+    pub warm: bool,
+}
+
+impl Default for PriorityConfig {
+    fn default() -> Self {
+        Self {
+            min_healthy_percent: 1,
+            failover_delay: Duration::from_secs(10),
+            warm: true,
+        }
+    }
+}
+
+/// Makes [`Priority`] policies, and gives their config to those that run.
+#[derive(Clone)]
+pub struct PriorityBuilder {
+    config: PriorityConfig,
+    levels: Levels,
+    child: Arc<dyn BuildPolicy>,
+}
+
+impl PriorityBuilder {
+    /// Policies of these levels, each balanced by a `child`.
+    #[must_use]
+    pub fn new(config: PriorityConfig, levels: Levels, child: Arc<dyn BuildPolicy>) -> Self {
+        let min_healthy_percent = config.min_healthy_percent.min(100);
+        Self {
+            config: PriorityConfig {
+                min_healthy_percent,
+                ..config
+            },
+            levels,
+            child,
+        }
+    }
+
+    /// How its policies behave.
+    #[must_use]
+    pub const fn config(&self) -> &PriorityConfig {
+        &self.config
+    }
+
+    /// The levels of its policies.
+    #[must_use]
+    pub const fn levels(&self) -> &Levels {
+        &self.levels
+    }
+}
+
+impl BuildPolicy for PriorityBuilder {
+    fn build(&self) -> Box<dyn Policy> {
+        let level = || Level::new(&*self.child);
+        Box::new(Priority {
+            config: self.config,
+            assign: self.levels.clone(),
+            build: self.child.clone(),
+            levels: (0..self.levels.len()).map(|_| level()).collect(),
+            places: Described::default(),
+            was_ready: false,
+        })
+    }
+
+    fn reconfigure(&self, running: &mut dyn Any) -> bool {
+        let Some(running) = running.downcast_mut::<Priority>() else {
+            return false;
+        };
+        running.config = self.config;
+        running.assign = self.levels.clone();
+        running.build = self.child.clone();
+        running.places.clear();
+        running.levels.truncate(self.levels.len());
+        for level in &mut running.levels {
+            level.child.reconfigure(&*self.child);
+        }
+        let level = || Level::new(&*self.child);
+        running.levels.resize_with(self.levels.len(), level);
+        true
+    }
+}
+
+struct Level {
+    child: Child,
+    members: Vec<EndpointIndex>,
+    /// When its child was shown endpoints after it had none; `None` while it is not asked.
+    asked_since: Option<Instant>,
+    /// Since when the levels above it have taken all calls.
+    unneeded_since: Option<Instant>,
+}
+
+impl Level {
+    fn new(build: &dyn BuildPolicy) -> Self {
+        Self {
+            child: Child::new(build),
+            members: Vec::new(),
+            asked_since: None,
+            unneeded_since: None,
+        }
+    }
+
+    fn ask(&mut self, now: Instant, view: &View<'_>) -> &Update {
+        let members = self.members.iter();
+        let endpoints = members.map(|index| (*index, &view.endpoints[index.0]));
+        self.child.update(now, view, endpoints)
+    }
+
+    /// How many calls it can take; it is READY.
+    fn capacity(&self, patient: bool, min_healthy_percent: u32) -> u64 {
+        let (mut ready, mut all) = (0, 0);
+        for endpoint in self.child.endpoints() {
+            all += u64::from(match endpoint.state {
+                Ready | TransientFailure => true,
+                Connecting => !patient,
+                Idle | Shutdown => false,
+            });
+            ready += u64::from(endpoint.state == Ready);
+        }
+        let enough = (all * u64::from(min_healthy_percent)).div_ceil(100);
+        match enough {
+            0 => WHOLE,
+            enough => (WHOLE * ready / enough).min(WHOLE),
+        }
+    }
+}
+
+/// All calls.
+const WHOLE: u64 = 1 << 20;
+
+/// How long a level that is not needed stays connected when it need not be warm, as in gRPC.
+const KEPT_CONNECTED: Duration = Duration::from_secs(15 * 60);
+
+/// What the levels came to, from the first on.
+#[derive(Default)]
+struct Choice {
+    shares: Vec<Share>,
+    taken: u64,
+    /// A level that connects for the first time has not had its time yet.
+    blocked: bool,
+    /// The first level that is CONNECTING or IDLE, and its state.
+    waiting: Option<(usize, ConnectivityState)>,
+    last_resort: Option<usize>,
+    wake_at: Option<Instant>,
+}
+
+impl Priority {
+    fn assign(&mut self, view: &View<'_>) -> bool {
+        let assign = &self.assign;
+        self.places.follow(view, |metadata| assign.of(metadata));
+        for level in &mut self.levels {
+            level.members.clear();
+        }
+        let mut any = false;
+        for ((index, _), level) in view.indexed().zip(self.places.iter()) {
+            if let Some(level) = *level {
+                self.levels[level].members.push(index);
+                any = true;
+            }
+        }
+        any
+    }
+
+    /// Asks the levels that are needed, or are to be warm, and decides which take calls.
+    fn choose(&mut self, now: Instant, view: &View<'_>) -> Choice {
+        let PriorityConfig {
+            min_healthy_percent,
+            failover_delay,
+            warm,
+        } = self.config;
+        let mut choice = Choice::default();
+        for (place, level) in self.levels.iter_mut().enumerate() {
+            if level.members.is_empty() {
+                level.asked_since = None;
+                level.ask(now, view);
+                continue;
+            }
+            let needed = choice.taken < WHOLE && !choice.blocked;
+            if needed || warm {
+                level.unneeded_since = None;
+            } else if level.asked_since.is_none() {
+                continue;
+            } else {
+                let until = *level.unneeded_since.get_or_insert(now) + KEPT_CONNECTED;
+                if until <= now {
+                    level.asked_since = None;
+                    level.child = Child::new(&*self.build);
+                    continue;
+                }
+                choice.wake_at = earlier(choice.wake_at, Some(until));
+            }
+            let patient_until = *level.asked_since.get_or_insert(now) + failover_delay;
+            let patient = now < patient_until;
+            let update = level.ask(now, view);
+            let (state, last_resort) = (update.state, update.last_resort);
+            let picker = update.picker.clone();
+            let mut members = level.child.endpoints().iter();
+            if patient && members.any(|one| one.state == Connecting) {
+                choice.wake_at = earlier(choice.wake_at, Some(patient_until));
+            }
+            match state {
+                Ready if last_resort => {
+                    choice.last_resort.get_or_insert(place);
+                }
+                Ready => {
+                    // A level that only calls which had an endpoint may go past.
+                    let reached = !choice.blocked || self.was_ready;
+                    let left = if reached { WHOLE - choice.taken } else { 0 };
+                    let share = level.capacity(patient, min_healthy_percent).min(left);
+                    choice.taken += share;
+                    let up_to = choice.taken;
+                    choice.shares.push(Share { up_to, picker });
+                }
+                Connecting | Idle => {
+                    choice.waiting.get_or_insert((place, state));
+                    choice.blocked |= state == Connecting && patient && choice.taken == 0;
+                }
+                TransientFailure | Shutdown => {}
+            }
+        }
+        choice
+    }
+}
+
+impl Policy for Priority {
+    fn update(&mut self, now: Instant, view: &View<'_>) -> Update {
+        let any = self.assign(view);
+        let choice = self.choose(now, view);
+        let last = |place: usize| self.levels[place].child.last();
+        let mut update = if choice.taken > 0 {
+            let picker = PriorityPicker::new(choice.shares, view);
+            Update::new(Ready, Arc::new(picker))
+        } else if let Some((place, state)) = choice.waiting
+            && let Some(waiting) = last(place)
+        {
+            Update::new(state, waiting.picker.clone())
+        } else if let Some(update) = choice.last_resort.and_then(last) {
+            let mut update = Update::new(Ready, update.picker.clone());
+            update.last_resort = true;
+            update
+        } else if any || view.endpoints.is_empty() {
+            Update::new(TransientFailure, Arc::new(FailPicker::no_endpoint(view)))
+        } else {
+            let count = view.endpoints.len();
+            let text = format!("none of {count} endpoints is in a level that calls may go to");
+            let picker = FailPicker::new(Status::unavailable(text));
+            Update::new(TransientFailure, Arc::new(picker))
+        };
+        self.was_ready = update.state == Ready;
+        update.wake_at = choice.wake_at;
+        self.carry_out(now, view, &mut update);
+        update
+    }
+}
+
+impl Priority {
+    /// Adds what the children of the levels want, and closes what nobody does.
+    fn carry_out(&mut self, now: Instant, view: &View<'_>, update: &mut Update) {
+        let close =
+            |index: &&EndpointIndex| matches!(view.endpoints[index.0].state, Ready | Connecting);
+        for level in &mut self.levels {
+            if level.asked_since.is_none() {
+                if level.unneeded_since.take().is_some() {
+                    let closed = level.members.iter().filter(close);
+                    update.disconnect.extend(closed);
+                }
+                continue;
+            }
+            if self.was_ready && level.child.last().is_some_and(|last| last.state == Idle) {
+                // No call goes there while another level serves, so none would wake it.
+                level.ask(now, &view.with_call_waiting(true));
+            }
+            if let Some(last) = level.child.last() {
+                update.connect.extend(&last.connect);
+                update.disconnect.extend(&last.disconnect);
+                update.ejected.extend(last.ejected.iter().cloned());
+                update.wake_at = earlier(update.wake_at, last.wake_at);
+                update.observe = both(std::mem::take(&mut update.observe), &last.observe);
+            }
+        }
+        let unplaced = self.places.iter().zip(view.indexed());
+        let unplaced = unplaced.filter(|(level, _)| level.is_none());
+        let unplaced = unplaced.map(|(_, (index, _))| index);
+        update
+            .disconnect
+            .extend(unplaced.filter(|index| close(&index)));
+    }
+}
+
+impl fmt::Debug for Priority {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Priority")
+            .field("config", &self.config)
+            .field("levels", &self.levels.len())
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for PriorityBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PriorityBuilder")
+            .field("config", &self.config)
+            .field("levels", &self.levels)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests;
