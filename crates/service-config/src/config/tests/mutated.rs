@@ -13,7 +13,11 @@ fn valid() -> Value {
     json!({
         "loadBalancingConfig": [
             {"unknown": {"a": 1}},
-            {"least_request_experimental": {"choiceCount": 3}},
+            {"outlier_detection_experimental": {
+                "interval": "10s", "maxEjectionPercent": 10,
+                "successRateEjection": {"stdevFactor": 1900, "enforcementPercentage": 100},
+                "childPolicy": [{"unknown": 1}, {"least_request_experimental": {"choiceCount": 3}}]
+            }},
             {"round_robin": {}}
         ],
         "methodConfig": [
