@@ -16,6 +16,7 @@
 //! | [`PanicThreshold`] | `evenkeel.panic_threshold` | whom its child picks, of all that are connected once too many of them are held back |
 //! | [`SlowStart`] | `evenkeel.slow_start` | whom its child picks, but seldom one that has just been connected |
 //! | [`Priority`] | `evenkeel.priority`, `evenkeel.locality` ([`LocalityConfig`]) | as its child policy says, among the endpoints of the best level, or the nearest, that can take it |
+//! | [`MetadataRouting`] | `evenkeel.metadata_routing` | as its child policy says, among the endpoints whose metadata is what the request's headers ask for |
 //!
 //! A policy lives in the balancer's driver and is shown everything there is ([`View`]); what it
 //! decides is an immutable [`Picker`], swapped whole. Picking takes no lock and allocates nothing.
@@ -42,6 +43,7 @@ mod least_request;
 mod locality;
 mod merged;
 mod metadata_key;
+mod metadata_routing;
 mod outlier_detection;
 mod panic_threshold;
 mod petiole;
@@ -69,6 +71,10 @@ pub use graceful_switch::GracefulSwitch;
 pub use least_request::{LeastRequest, LeastRequestConfig};
 pub use locality::{LocalityConfig, Proximity};
 pub use metadata_key::MetadataKey;
+pub use metadata_routing::{
+    BadRoutes, MetadataRouting, MetadataRoutingBuilder, MetadataRoutingConfig, NoMatch, OnNoMatch,
+    Route, RoutingStats,
+};
 pub use outlier_detection::{
     Ejected, EjectionReason, FailurePercentageEjection, OutlierDetection, OutlierDetectionConfig,
     SuccessRateEjection,

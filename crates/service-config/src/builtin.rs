@@ -2,6 +2,7 @@
 
 mod fastest_response;
 mod locality;
+mod metadata_routing;
 mod outlier_detection;
 mod panic_threshold;
 mod priority;
@@ -13,6 +14,7 @@ mod slow_start;
 mod table;
 mod weighted_round_robin;
 
+pub use self::metadata_routing::MetadataRoutingFactory;
 use evenkeel_policy::lb::{
     FastestResponse, LeastRequest, LeastRequestConfig, LocalityConfig, OutlierDetection,
     PanicThreshold, PickFirst, PickFirstConfig, Priority, RandomChoice, RandomSubsetting,
@@ -62,4 +64,5 @@ pub(crate) fn register(registry: &mut PolicyRegistry) {
     registry.register_fn(SlowStart::NAME, slow_start::parse);
     registry.register_fn(LocalityConfig::NAME, locality::parse);
     registry.register_fn(Priority::NAME, priority::parse);
+    registry.register(MetadataRoutingFactory::default());
 }

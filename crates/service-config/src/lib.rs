@@ -60,6 +60,7 @@ mod retry;
 mod scope;
 mod suggest;
 
+pub use builtin::MetadataRoutingFactory;
 pub use choices::ServiceConfigChoices;
 pub use config::{ParseOptions, ServiceConfig};
 pub use error::{ConfigError, Warning};

@@ -50,6 +50,7 @@ fn the_built_in_policies_are_known_by_their_names_and_aliases() {
             "custom_weighted_round_robin",
             "evenkeel.fastest_response",
             "evenkeel.locality",
+            "evenkeel.metadata_routing",
             "evenkeel.panic_threshold",
             "evenkeel.priority",
             "evenkeel.random",

@@ -1,0 +1,311 @@
+use std::sync::Arc;
+
+use evenkeel_core::ConnectivityState::{Connecting, Idle, Ready, Shutdown, TransientFailure};
+use evenkeel_core::error::{NoEndpoint, cause};
+use evenkeel_core::{EndpointId, Pick, PickArgs, Picker, Update, View};
+
+use super::routes::{Asked, Combination, Routes};
+use super::{NoMatch, RoutingStats};
+use crate::lb::FailPicker;
+
+/// Finds the child for what a call asks for.
+#[derive(Debug)]
+pub(super) struct RoutingPicker {
+    routes: Arc<Routes>,
+    table: Arc<Table>,
+    answers: Box<[Option<Answer>]>,
+    /// Nothing that connects is passed over.
+    settling: bool,
+    /// Of all endpoints of the view.
+    ids: Box<[EndpointId]>,
+    stats: Arc<RoutingStats>,
+}
+
+/// What a child said.
+#[derive(Debug)]
+pub(super) struct Answer {
+    standing: Standing,
+    picker: Arc<dyn Picker>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Standing {
+    Serving,
+    Connecting,
+    Idle,
+    LastResort,
+    Failing,
+}
+
+impl Answer {
+    pub(super) fn new(said: &Update) -> Self {
+        Self {
+            standing: match said.state {
+                Ready if said.last_resort => Standing::LastResort,
+                Ready => Standing::Serving,
+                Connecting => Standing::Connecting,
+                Idle => Standing::Idle,
+                TransientFailure | Shutdown => Standing::Failing,
+            },
+            picker: said.picker.clone(),
+        }
+    }
+
+    pub(super) fn failing(picker: FailPicker) -> Self {
+        Self {
+            standing: Standing::Failing,
+            picker: Arc::new(picker),
+        }
+    }
+
+    pub(super) fn is(&self, standing: Standing) -> bool {
+        self.standing == standing
+    }
+
+    pub(super) fn is_waiting(&self) -> bool {
+        self.is(Standing::Connecting) || self.is(Standing::Idle)
+    }
+}
+
+impl RoutingPicker {
+    pub(super) fn new(
+        routes: Arc<Routes>,
+        stats: Arc<RoutingStats>,
+        table: Arc<Table>,
+        answers: Vec<Option<Answer>>,
+        settling: bool,
+        view: &View<'_>,
+    ) -> Self {
+        Self {
+            routes,
+            table,
+            answers: answers.into(),
+            settling,
+            ids: view.endpoints.iter().map(|one| one.id).collect(),
+            stats,
+        }
+    }
+
+    fn find(&self, asked: &Asked<'_>) -> Option<&Answer> {
+        let place = self.table.find(asked)?;
+        self.answers.get(place)?.as_ref()
+    }
+
+    fn is_tried(&self, pick: &Pick, tried: &[EndpointId]) -> bool {
+        match pick {
+            Pick::Endpoint(index) if !tried.is_empty() => {
+                let id = self.ids.get(index.0);
+                id.is_some_and(|id| tried.contains(id))
+            }
+            _ => false,
+        }
+    }
+
+    #[cold]
+    fn fall_back(&self, args: &PickArgs<'_>, asked: &Asked<'_>) -> Pick {
+        let mut search = Search::default();
+        let found = self.routes.candidates(asked, |candidate| {
+            let kind = if search.is_first {
+                Kind::Asked
+            } else {
+                Kind::Fallback
+            };
+            search.is_first = false;
+            search.look(self, args, self.find(candidate)?, kind)
+        });
+        let found = found.or_else(|| {
+            let any = self.routes.any_will_do().then(Asked::default)?;
+            search.look(self, args, self.find(&any)?, Kind::Any)
+        });
+        match found.or(search.tried) {
+            Some((pick, kind)) => {
+                match kind {
+                    _ if !matches!(pick, Pick::Endpoint(_)) => {}
+                    Kind::Asked => {}
+                    Kind::Fallback => self.stats.fell_back(),
+                    Kind::Any => self.stats.took_any(),
+                }
+                pick
+            }
+            // A child that connects on demand says to whom.
+            None => match search.waits.or(search.last_resort) {
+                Some(answer) => answer.picker.pick(args),
+                None => self.fail(args, asked),
+            },
+        }
+    }
+
+    fn fail(&self, args: &PickArgs<'_>, asked: &Asked<'_>) -> Pick {
+        self.stats.failed();
+        let parts: Vec<_> = self
+            .routes
+            .iter()
+            .zip(asked)
+            .filter_map(|(route, value)| {
+                let value: String = String::from_utf8_lossy((*value)?)
+                    .chars()
+                    .take(LONGEST_VALUE)
+                    .collect();
+                Some(format!("{} {value:?} ({})", route.key, route.header))
+            })
+            .collect();
+        let endpoints = self
+            .find(asked)
+            .and_then(|one| match one.picker.pick(args) {
+                Pick::Fail(status) => cause::<NoEndpoint>(&status).cloned(),
+                _ => None,
+            });
+        let error = NoMatch {
+            asked: match parts.is_empty() {
+                true => "a request without headers to route by".to_owned(),
+                false => parts.join(", "),
+            },
+            there_is: self.table.there_is.clone(),
+            endpoints,
+        };
+        Pick::Fail(error.into())
+    }
+}
+
+/// Of a header's value, in an error.
+const LONGEST_VALUE: usize = 64;
+
+/// How a pick came to what it found.
+#[derive(Clone, Copy)]
+enum Kind {
+    Asked,
+    Fallback,
+    Any,
+}
+
+/// What a pick has seen on its way.
+struct Search<'a> {
+    is_first: bool,
+    /// Something serves, but only endpoints that were tried.
+    tried: Option<(Pick, Kind)>,
+    /// The first that a call may wait for.
+    waits: Option<&'a Answer>,
+    last_resort: Option<&'a Answer>,
+}
+
+impl Default for Search<'_> {
+    fn default() -> Self {
+        Self {
+            is_first: true,
+            tried: None,
+            waits: None,
+            last_resort: None,
+        }
+    }
+}
+
+impl<'a> Search<'a> {
+    fn look(
+        &mut self,
+        picker: &RoutingPicker,
+        args: &PickArgs<'_>,
+        answer: &'a Answer,
+        kind: Kind,
+    ) -> Option<(Pick, Kind)> {
+        match answer.standing {
+            Standing::Serving => {
+                let pick = answer.picker.pick(args);
+                if !picker.is_tried(&pick, args.tried) {
+                    return Some((pick, kind));
+                }
+                self.tried.get_or_insert((pick, kind));
+            }
+            Standing::Connecting | Standing::Idle => {
+                self.waits.get_or_insert(answer);
+                if picker.settling && self.tried.is_none() {
+                    return Some((answer.picker.pick(args), kind));
+                }
+            }
+            Standing::LastResort => {
+                self.last_resort.get_or_insert(answer);
+            }
+            Standing::Failing => {}
+        }
+        None
+    }
+}
+
+impl Picker for RoutingPicker {
+    fn pick(&self, args: &PickArgs<'_>) -> Pick {
+        let asked = self.routes.asked(args.headers);
+        if let Some(answer) = self.find(&asked)
+            && answer.is(Standing::Serving)
+        {
+            let pick = answer.picker.pick(args);
+            if !self.is_tried(&pick, args.tried) {
+                return pick;
+            }
+        }
+        self.fall_back(args, &asked)
+    }
+}
+
+/// The places of subsets by their combinations. At most half full, and searched from the place that
+/// the hash says.
+#[derive(Debug, Default)]
+pub(super) struct Table {
+    entries: Box<[Option<(Combination, usize)>]>,
+    /// How many routes there are.
+    width: usize,
+    /// What values there are, for errors.
+    there_is: Arc<str>,
+}
+
+impl Table {
+    pub(super) fn new(subsets: Vec<(Combination, usize)>, there_is: String) -> Self {
+        let width = subsets
+            .first()
+            .map_or(0, |(combination, _)| combination.len());
+        let size = (subsets.len() * 2).next_power_of_two();
+        let mut entries: Box<[_]> = (0..size).map(|_| None).collect();
+        for (combination, subset) in subsets {
+            let mut place = hash(
+                combination
+                    .iter()
+                    .map(|it| it.as_deref().map(str::as_bytes)),
+            );
+            while entries[place & (size - 1)].is_some() {
+                place = place.wrapping_add(1);
+            }
+            entries[place & (size - 1)] = Some((combination, subset));
+        }
+        Self {
+            entries,
+            width,
+            there_is: there_is.into(),
+        }
+    }
+
+    fn find(&self, asked: &Asked<'_>) -> Option<usize> {
+        let asked = &asked[..self.width];
+        let mut place = hash(asked.iter().copied());
+        loop {
+            let (combination, subset) = self
+                .entries
+                .get(place & self.entries.len().wrapping_sub(1))?
+                .as_ref()?;
+            let mut pairs = combination.iter().zip(asked);
+            if pairs.all(|(one, other)| one.as_deref().map(str::as_bytes) == *other) {
+                return Some(*subset);
+            }
+            place = place.wrapping_add(1);
+        }
+    }
+}
+
+/// FNV-1a: values are short, and it is registries that choose what is in the table, not requests.
+fn hash<'a>(values: impl Iterator<Item = Option<&'a [u8]>>) -> usize {
+    let mut hash = 0xCBF2_9CE4_8422_2325_u64;
+    let mut add = |byte: u8| hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01B3);
+    for value in values {
+        // Not in UTF-8: where a value ends, and whether there is one.
+        add(if value.is_some() { 0xFF } else { 0xFE });
+        value.into_iter().flatten().for_each(|byte| add(*byte));
+    }
+    (hash ^ (hash >> 32)) as usize
+}
