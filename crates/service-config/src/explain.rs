@@ -36,6 +36,8 @@ pub struct Explanation {
     pub likely_mistakes: Vec<Warning>,
     /// [`ServiceConfig::unused_names`]; empty as long as there was no call at all.
     pub never_called: Vec<String>,
+    /// The path of the first call that no name is for, if there are names and there was one.
+    pub unnamed_call: Option<String>,
 }
 
 /// An LB policy in an [`Explanation`].
@@ -146,6 +148,7 @@ impl Explanation {
                 true => config.unused_names(),
                 false => Vec::new(),
             },
+            unnamed_call: methods.stray().map(str::to_owned),
         }
     }
 }

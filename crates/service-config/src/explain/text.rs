@@ -37,8 +37,10 @@ impl Display for Explanation {
         }
         list(f, "ignored, skipped or changed:", &self.warnings)?;
         list(f, "likely mistakes:", &self.likely_mistakes)?;
-        if !self.never_called.is_empty() {
-            f.write_str("never called so far:\n")?;
+        match &self.unnamed_call {
+            _ if self.never_called.is_empty() => {}
+            None => f.write_str("never called so far:\n")?,
+            Some(path) => writeln!(f, "never called so far, while {path:?} was:")?,
         }
         for name in &self.never_called {
             writeln!(f, "  {}", plain(name))?;

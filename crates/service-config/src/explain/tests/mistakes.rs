@@ -160,6 +160,8 @@ fn a_name_that_no_call_has_is_told_with_the_one_that_calls_have() {
         let _ = config.method(called);
         let explanation = config.explain();
         assert_eq!(explanation.never_called, [written]);
+        let title = format!("never called so far, while {called:?} was:");
+        assert!(explanation.to_string().contains(&title), "{explanation}");
         let mut found = explanation.likely_mistakes.iter();
         let is_told = found.any(|it| it.reason.contains("never called so far, but"));
         assert_eq!(is_told, is_meant, "{written}: {explanation}");
