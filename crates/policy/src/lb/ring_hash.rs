@@ -69,8 +69,8 @@ use super::FailPicker;
 /// [held back](evenkeel_core::EndpointView::held_back), those take the calls, as the
 /// [last resort](Update::last_resort).
 ///
-/// Pickers note which endpoints calls need, and have the policy asked again:
-/// [`View::waker`] should be there.
+/// A picker that sends a call to one endpoint and wants another one connected leaves that to the
+/// policy, and has it asked again by [`View::waker`]; without one that takes until the next update.
 ///
 /// # Bounded load
 ///

@@ -67,10 +67,7 @@ impl RingPicker {
         let place = self.layout.ring.place(own);
         match self.states[place] {
             State::Ready => self.within_bound(args, own, place),
-            State::Idle => {
-                self.wishes.add(place);
-                Pick::Queue
-            }
+            State::Idle => Pick::Connect(EndpointIndex(place)),
             State::Connecting | State::Failing => Pick::Queue,
         }
     }
@@ -83,12 +80,17 @@ impl RingPicker {
         };
         // What is not failing and comes before the first READY one is IDLE if none is CONNECTING.
         let first = self.layout.ring.place(usable);
-        if !self.connecting && self.states[first] == State::Idle {
+        let connects = !self.connecting && self.states[first] == State::Idle;
+        let Some(mut ready) = self.ready.from(entry) else {
+            return if connects {
+                Pick::Connect(EndpointIndex(first))
+            } else {
+                Pick::Queue
+            };
+        };
+        if connects {
             self.wishes.add(first);
         }
-        let Some(mut ready) = self.ready.from(entry) else {
-            return Pick::Queue;
-        };
         if !args.tried.is_empty() {
             ready = self.avoid(
                 ready,

@@ -58,13 +58,19 @@ fn along_the_ring(states: &[ConnectivityState]) -> (Script, Vec<u64>) {
 /// What is picked, as a text, and who is told to connect then.
 fn outcome(script: &Script, policy: &mut RingHash, tried: &[u64]) -> (String, Vec<u64>) {
     let update = script.update(policy);
+    let mut connected = Vec::new();
     let pick = match script.answer(&*update.picker, tried, 7) {
         Pick::Endpoint(_) => script.pick(&*update.picker, tried, 7).to_string(),
         Pick::Queue => "queue".to_owned(),
+        Pick::Connect(index) => {
+            connected = script.ids(&[index]);
+            "queue".to_owned()
+        }
         Pick::Fail(_) => "fail".to_owned(),
         Pick::Drop(_) => "drop".to_owned(),
     };
-    (pick, script.ids(&script.update(policy).connect))
+    connected.extend(script.ids(&script.update(policy).connect));
+    (pick, connected)
 }
 
 #[derive(Default)]
@@ -207,21 +213,21 @@ fn when_all_fail_the_call_gets_the_error_of_its_own_endpoint() {
 fn the_policy_is_asked_again_once_for_each_endpoint_that_calls_need() {
     let woken = Arc::new(Woken::default());
     let waker = Waker::from(woken.clone());
-    let (script, ids) = along_the_ring(&[Idle, Ready]);
+    let (mut script, ids) = along_the_ring(&[Idle, Ready]);
+    // A call without a key goes to the READY one, and has the one before it connected.
+    script.headers.clear();
+    let random = twox_hash::XxHash64::oneshot(0, b"alice");
     let mut policy = policy();
     let view = script.view().with_waker(&waker);
     let picker = policy.update(script.now(), &view).picker;
     for _ in 0..3 {
-        assert!(matches!(script.answer(&*picker, &[], 0), Pick::Queue));
+        assert_eq!(script.pick(&*picker, &[], random), ids[1]);
     }
     assert_eq!(woken.0.load(Ordering::Relaxed), 1);
     let update = policy.update(script.now(), &view);
     assert_eq!(script.ids(&update.connect), ids[..1]);
     // It is on its way: nobody need be told again.
-    assert!(matches!(
-        script.answer(&*update.picker, &[], 0),
-        Pick::Queue
-    ));
+    assert_eq!(script.pick(&*update.picker, &[], random), ids[1]);
     assert_eq!(woken.0.load(Ordering::Relaxed), 1);
 }
 
@@ -231,13 +237,14 @@ fn an_idle_channel_is_connecting_once_a_call_has_come() {
     let mut policy = policy();
     let update = script.update(&mut policy);
     assert_eq!(update.state, Idle);
-    assert!(matches!(
-        script.answer(&*update.picker, &[], 0),
-        Pick::Queue
-    ));
+    let Pick::Connect(own) = script.answer(&*update.picker, &[], 0) else {
+        panic!("it is IDLE");
+    };
+    assert_eq!(script.ids(&[own]), ids[..1]);
+    script.set(ids[0], Connecting);
     let update = script.update(&mut policy);
     assert_eq!(update.state, Connecting);
-    assert_eq!(script.ids(&update.connect), ids[..1]);
+    assert!(update.connect.is_empty());
 
     // Connected, lost again, and not connected before the next call.
     script.set(ids[0], Ready);
@@ -250,10 +257,12 @@ fn an_idle_channel_is_connecting_once_a_call_has_come() {
 
 #[test]
 fn wishes_find_their_endpoint_when_the_list_has_changed() {
-    let (mut script, ids) = along_the_ring(&[Idle, Idle, Idle]);
+    let (mut script, ids) = along_the_ring(&[Idle, Idle, Ready]);
+    script.headers.clear();
+    let random = twox_hash::XxHash64::oneshot(0, b"alice");
     let mut policy = policy();
     let picker = script.update(&mut policy).picker;
-    assert!(matches!(script.answer(&*picker, &[], 0), Pick::Queue));
+    assert_eq!(script.pick(&*picker, &[], random), ids[2]);
     script.endpoints.rotate_left(1);
     script.add(9, Idle);
     script.endpoints.rotate_right(1);

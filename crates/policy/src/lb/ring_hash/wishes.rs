@@ -1,8 +1,8 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::Waker;
 
-/// The endpoints that a picker wants connected. A picker cannot ask for that itself: the policy
-/// looks here when it is asked next, which the waker makes soon.
+/// The endpoints that a picker wants connected though the call goes elsewhere. It cannot say so in its
+/// answer: the policy looks here when it is asked next, which the waker makes soon.
 #[derive(Debug)]
 pub(super) struct Wishes {
     /// A bit for each place.
@@ -19,8 +19,7 @@ impl Wishes {
         }
     }
 
-    /// Of many callers with the same wish only the first writes and wakes. The others come again
-    /// with the next picker, which is due then.
+    /// Of many callers with the same wish only the first writes and wakes.
     #[cold]
     pub(super) fn add(&self, place: usize) {
         let (word, bit) = (&self.bits[place / 64], 1 << (place % 64));

@@ -31,9 +31,14 @@ fn the_first_ready_endpoint_from_a_random_place_on_is_picked_and_at_most_one_idl
             }
             let mut policy = policy();
             let update = script.update(&mut policy);
+            let mut connected = Vec::new();
             let picked = match script.answer(&*update.picker, &[], random()) {
                 Pick::Endpoint(index) => Ok(script.endpoints[index.0].id.0),
                 Pick::Queue => Err("queue"),
+                Pick::Connect(index) => {
+                    connected = script.ids(&[index]);
+                    Err("queue")
+                }
                 Pick::Fail(_) => Err("fail"),
                 Pick::Drop(_) => Err("drop"),
             };
@@ -42,7 +47,7 @@ fn the_first_ready_endpoint_from_a_random_place_on_is_picked_and_at_most_one_idl
                 continue;
             }
             let connect: Vec<u64> = connect.map(|place: usize| ids[place]).into_iter().collect();
-            let connected = script.ids(&script.update(&mut policy).connect);
+            connected.extend(script.ids(&script.update(&mut policy).connect));
             assert_eq!(connected, connect, "{states:?}");
         }
     }
