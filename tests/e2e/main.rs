@@ -14,6 +14,7 @@ mod etcd;
 mod goaway;
 mod load;
 mod policies;
+mod reactions;
 mod retry;
 
 use std::time::Duration;
