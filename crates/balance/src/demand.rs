@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::Waker;
+use std::task::{Wake, Waker};
 
 use arc_swap::{ArcSwap, Guard};
 use evenkeel_core::Observe;
@@ -13,6 +13,7 @@ use futures_util::task::AtomicWaker;
 pub(crate) struct Demand {
     call_waiting: AtomicBool,
     attempt_failed: AtomicBool,
+    picker_asks: AtomicBool,
     driver: AtomicWaker,
     observe: ArcSwap<Observe>,
     /// Whether there is anything in `observe`: all that most attempts read.
@@ -52,6 +53,11 @@ impl Demand {
             && self.attempt_failed.swap(false, Ordering::AcqRel)
     }
 
+    /// Whether a picker has had its policy asked again.
+    pub(crate) fn take_picker_asks(&self) -> bool {
+        self.picker_asks.load(Ordering::Acquire) && self.picker_asks.swap(false, Ordering::AcqRel)
+    }
+
     /// What the policy wants to know from now on.
     pub(crate) fn set_observe(&self, observe: Observe) {
         let is_anything = observe.is_anything();
@@ -68,5 +74,18 @@ impl Demand {
 
     pub(crate) fn observe(&self) -> Guard<Arc<Observe>> {
         self.observe.load()
+    }
+}
+
+/// For pickers: [`View::waker`](evenkeel_core::View::waker).
+impl Wake for Demand {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        if !self.picker_asks.swap(true, Ordering::AcqRel) {
+            self.driver.wake();
+        }
     }
 }

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use evenkeel_core::Endpoint;
+use evenkeel_core::{Address, Endpoint};
+use evenkeel_policy::families::interleave;
 use evenkeel_transport::{Connect, ConnectError, Connected, race};
 
 /// No address of an endpoint could be connected to.
@@ -27,7 +28,7 @@ pub(crate) enum DialError {
     },
 }
 
-/// Dials the addresses in order: the next one starts when the present one fails or has had
+/// Dials the addresses in order, families in turn: the next one starts when the present one fails or has had
 /// `head_start`; the first to be ready wins, the others are dropped.
 pub(crate) async fn dial<C: Connect>(
     connector: &C,
@@ -39,9 +40,9 @@ pub(crate) async fn dial<C: Connect>(
     let addresses = endpoint.addresses().len();
     let mut last = None;
     let race = race(
-        endpoint.addresses(),
+        interleave(endpoint.addresses().iter().collect(), |address| address),
         head_start,
-        |address| connector.connect(address, endpoint),
+        |address: &Address| connector.connect(address, endpoint),
         |error| last = Some(error),
     );
     let result = tokio::time::timeout_at(until, race).await;

@@ -10,7 +10,7 @@ use std::mem::take;
 use std::ops::ControlFlow;
 use std::pin::{Pin, pin};
 use std::sync::{Arc, Weak};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use evenkeel_core::error::{DiscoveryRecovered, chain};
@@ -40,6 +40,7 @@ pub(crate) async fn drive<D>(
 {
     let mut driver = Driver {
         discover: Some(discover),
+        asked: Waker::from(shared.demand.clone()),
         endpoints: Endpoints::new(shared.demand.clone(), owner),
         discovery: Discovered::Nothing,
         steering,
@@ -67,6 +68,8 @@ struct Driver<D: Discover> {
     steering: Steering,
     shared: CloseOnDrop<D::Service>,
     retired: Retired<Snapshot<D::Service>>,
+    /// For pickers that want the policy to be asked again.
+    asked: Waker,
     /// Taken in since the policy was asked last.
     changes: usize,
     wake_at: Option<Pin<Box<Sleep>>>,
@@ -140,7 +143,7 @@ where
         // Registered before it looks, so that no call is missed.
         let demand = &self.shared.0.demand;
         demand.register(cx.waker());
-        due |= demand.is_call_waiting();
+        due |= demand.is_call_waiting() | demand.take_picker_asks();
         if demand.take_failure() && self.failure_due.is_none() {
             self.failure_due = Some(Box::pin(sleep(FAILURES_TOGETHER)));
         }
@@ -244,6 +247,7 @@ where
         let shared = &self.shared.0;
         let (endpoints, slots) = self.endpoints.present();
         let mut view = View::new(endpoints, fastrand::u64(..))
+            .with_waker(&self.asked)
             .with_call_waiting(shared.demand.take_call_waiting());
         if let Discovered::Failed(error) = &self.discovery {
             view = view.with_discovery(Discovery::Failed(&**error));

@@ -22,6 +22,7 @@
 
 pub mod backoff;
 pub mod breaker;
+pub mod families;
 pub mod hedge;
 pub mod lb;
 pub mod retry;

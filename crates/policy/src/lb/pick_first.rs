@@ -2,10 +2,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use evenkeel_core::ConnectivityState::{Connecting, Idle, Ready, Shutdown, TransientFailure};
-use evenkeel_core::{EndpointId, EndpointIndex, Pick, PickArgs, Picker, Policy, Update, View};
+use evenkeel_core::{
+    EndpointId, EndpointIndex, EndpointView, Pick, PickArgs, Picker, Policy, Update, View,
+};
 
 use super::random::Random;
 use super::{FailPicker, QueuePicker};
+use crate::families::interleave;
 
 /// Sends every call to the first endpoint that could be connected (gRPC's `pick_first`).
 ///
@@ -15,7 +18,8 @@ use super::{FailPicker, QueuePicker};
 /// connected ──list without it──► pass
 /// ```
 ///
-/// A *pass* dials the endpoints in order (gRFC A61, Happy Eyeballs): the next one when the last
+/// A *pass* dials the endpoints in order, address families in turn (gRFC A61, Happy Eyeballs): the
+/// next one when the last
 /// dialled failed, or has taken longer than
 /// [`connection_attempt_delay`](PickFirstConfig::connection_attempt_delay); attempts once begun go on.
 /// The first to be READY wins, and the others are told to disconnect.
@@ -41,7 +45,8 @@ pub struct PickFirst {
 #[non_exhaustive]
 pub struct PickFirstConfig {
     /// `shuffleAddressList`: tries the endpoints in an order of this channel's own, so that the
-    /// clients of a service do not all use its first endpoint (gRFC A62). The order of the
+    /// clients of a service do not all use its first endpoint (gRFC A62); each is the first as
+    /// often as its [weight](evenkeel_core::Metadata::weight) says (gRFC A113). The order of the
     /// remaining endpoints does not change when some come or go. Default: false.
     pub shuffle_address_list: bool,
     /// How long an attempt may take before the next endpoint is dialled as well. Default: 250 ms;
@@ -104,14 +109,13 @@ impl PickFirst {
 
     /// The endpoints' places in the order in which they are tried.
     fn order(&mut self, view: &View<'_>) -> Vec<EndpointIndex> {
-        let mut order: Vec<_> = view.indexed().map(|(index, _)| index).collect();
+        let mut order: Vec<_> = view.indexed().collect();
         if self.config.shuffle_address_list {
             let seed = *self.shuffle.get_or_insert(view.random);
-            order.sort_by_cached_key(|index| {
-                Random::new(seed ^ view.endpoints[index.0].id.0).next()
-            });
+            order.sort_by_cached_key(|(_, one)| lot(seed, one));
         }
-        order
+        let order = interleave(order, |(_, one)| &one.endpoint.addresses()[0]);
+        order.into_iter().map(|(index, _)| index).collect()
     }
 
     /// Follows what happened since the last update up to the phase that `view` shows.
@@ -200,6 +204,17 @@ impl PickFirst {
         update.wake_at = until;
         update
     }
+}
+
+/// Who comes earlier has drawn a smaller one: the first of all is an endpoint with a probability
+/// that is its weight's share (gRFC A113).
+fn lot(seed: u64, endpoint: &EndpointView) -> u64 {
+    let weight = endpoint.endpoint.metadata().weight.unwrap_or(1.0);
+    let drawn = Random::new(seed ^ endpoint.id.0).fraction();
+    // A113 sorts by u^(1/weight), the largest first: its logarithm does not underflow. Never
+    // negative, and bits of such numbers sort as they do.
+    let lot = -(1.0 - drawn).ln() / weight.max(f64::MIN_POSITIVE);
+    lot.max(0.0).to_bits()
 }
 
 impl Policy for PickFirst {

@@ -1,7 +1,8 @@
+use std::sync::Arc;
 use std::time::Duration;
 
 use evenkeel_core::ConnectivityState::{self, Connecting, Idle, Ready, TransientFailure};
-use evenkeel_core::{Discovery, Pick, PickArgs, Update};
+use evenkeel_core::{Address, Discovery, Endpoint, Pick, PickArgs, Update};
 use http::HeaderMap;
 use proptest::prelude::*;
 
@@ -243,6 +244,43 @@ fn a_shuffled_order_is_the_channels_own_and_survives_updates() {
     let before = script.update(&mut policy).connect;
     script.random = 99;
     assert_eq!(script.update(&mut policy).connect, before);
+}
+
+#[test]
+fn a_shuffle_puts_each_endpoint_first_as_often_as_its_weight_says() {
+    let config = PickFirstConfig {
+        shuffle_address_list: true,
+        ..PickFirstConfig::default()
+    };
+    let mut first = [0_u32; 3];
+    for random in 0..6_000 {
+        let mut script = Script::new(&[Idle; 3]);
+        script.weigh(1, 2.0);
+        script.weigh(2, 3.0);
+        script.random = random * 7919;
+        let update = script.update(&mut PickFirst::new(config));
+        first[script.ids(&update.connect)[0] as usize] += 1;
+    }
+    for (count, expected) in first.iter().zip([1_000, 2_000, 3_000]) {
+        assert!(count.abs_diff(expected) < 150, "{first:?}");
+    }
+}
+
+#[test]
+fn address_families_are_dialled_in_turn() {
+    let mut script = Script::new(&[Idle; 4]);
+    for (id, address) in ["[::1]:1", "[::2]:1", "1.1.1.1:1", "1.1.1.2:1"]
+        .into_iter()
+        .enumerate()
+    {
+        let address: Address = address.parse().unwrap();
+        script.find(id as u64).endpoint = Arc::new(Endpoint::new(address));
+    }
+    let mut policy = PickFirst::default();
+    for id in [0, 2, 1, 3] {
+        assert_eq!(script.ids(&script.update(&mut policy).connect), [id]);
+        script.fail(id, "refused");
+    }
 }
 
 fn any_state() -> impl Strategy<Value = ConnectivityState> {
