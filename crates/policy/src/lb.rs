@@ -30,6 +30,20 @@
 //! while there is a READY endpoint that it has not tried; when it has tried all, it is picked for
 //! as if it had tried none.
 //!
+//! # Wrappers
+//!
+//! Some policies leave the choice to another one, their `childPolicy`, and change what it sees.
+//! They nest, and each sees what those around it show:
+//!
+//! ```json
+//! {"outlier_detection_experimental": {"failurePercentageEjection": {}, "childPolicy": [
+//!     {"evenkeel.panic_threshold": {"childPolicy": [
+//!         {"evenkeel.slow_start": {"childPolicy": [{"least_request_experimental": {}}]}}]}}]}}
+//! ```
+//!
+//! Here ejections can be taken back when there are too many, and endpoints that come back by that do
+//! not start slowly. [`Wrapper`] and [`BuildWrapper`] are what a wrapper of your own is made of.
+//!
 //! [`View`]: evenkeel_core::View
 //! [`Picker`]: evenkeel_core::Picker
 

@@ -3,16 +3,16 @@
 use std::hint::black_box;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use evenkeel_core::{
-    Address, BuildPolicy, ConnectivityState, Endpoint, EndpointId, EndpointView, Metadata, Pick,
-    PickArgs, Policy, View,
+    Address, BuildPolicy, ConnectivityState, Endpoint, EndpointId, EndpointIndex, EndpointView,
+    Metadata, Pick, PickArgs, Policy, View,
 };
 use evenkeel_policy::lb::{
-    FastestResponse, HashOn, LeastRequest, LeastRequestConfig, PickFirst, RandomChoice,
-    RandomSubsettingConfig, RegisteredWeightedRoundRobin, RingHash, RingHashConfig, RoundRobin,
-    WeightedRoundRobin, WeightedRoundRobinConfig,
+    BuildWrapper, FastestResponse, HashOn, LeastRequest, LeastRequestConfig, PickFirst,
+    RandomChoice, RandomSubsettingConfig, RegisteredWeightedRoundRobin, RingHash, RingHashConfig,
+    RoundRobin, SlowStart, SlowStartConfig, WeightedRoundRobin, WeightedRoundRobinConfig,
 };
 use http::{HeaderMap, HeaderName, HeaderValue};
 
@@ -125,4 +125,37 @@ fn hashing_and_random_picks_allocate_nothing() {
         });
         assert_eq!(counted.count_total, 0, "{name}");
     }
+}
+
+#[test]
+fn picks_allocate_nothing_while_endpoints_ramp_up() {
+    let mut endpoints = endpoints(|_| 1.0);
+    for one in &mut endpoints[1..] {
+        one.state = ConnectivityState::Idle;
+    }
+    let slow_start: BuildWrapper<SlowStart> =
+        BuildWrapper::new(SlowStartConfig::default(), Arc::new(RoundRobin::new));
+    let mut policy = slow_start.build();
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "an origin; only differences matter"
+    )]
+    let now = Instant::now();
+    policy.update(now, &View::new(&endpoints, 7));
+    for one in &mut endpoints {
+        one.state = ConnectivityState::Ready;
+    }
+    let later = now + Duration::from_secs(60);
+    let picker = policy.update(later, &View::new(&endpoints, 7)).picker;
+    let headers = HeaderMap::new();
+    let mut firsts = 0;
+    let counted = allocation_counter::measure(|| {
+        for random in 0..1_000 {
+            let args = PickArgs::new("/s/m", &headers, random);
+            let pick = black_box(picker.pick(&args));
+            firsts += usize::from(matches!(pick, Pick::Endpoint(EndpointIndex(0))));
+        }
+    });
+    assert_eq!(counted.count_total, 0);
+    assert!(firsts > 200, "{firsts}: the others do ramp up");
 }

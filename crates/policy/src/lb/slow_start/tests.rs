@@ -1,5 +1,5 @@
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use evenkeel_core::ConnectivityState::{Idle, Ready, TransientFailure};
 use evenkeel_core::{BuildPolicy, EndpointIndex, Pick, PickArgs, Picker};
@@ -131,6 +131,44 @@ fn endpoints_that_are_all_new_share_as_ever() {
     script.set(1, TransientFailure);
     let update = script.update(&mut policy);
     assert_eq!(script.picks(&*update.picker, 3), [2, 2, 2]);
+}
+
+/// Round robin that counts how often it is asked.
+struct Counted(RoundRobin, Arc<AtomicUsize>);
+
+#[derive(Debug)]
+struct CountedPicker(Arc<dyn Picker>, Arc<AtomicUsize>);
+
+impl Policy for Counted {
+    fn update(&mut self, now: Instant, view: &View<'_>) -> Update {
+        let mut update = self.0.update(now, view);
+        update.picker = Arc::new(CountedPicker(update.picker, self.1.clone()));
+        update
+    }
+}
+
+impl Picker for CountedPicker {
+    fn pick(&self, args: &PickArgs<'_>) -> Pick {
+        self.1.fetch_add(1, Ordering::Relaxed);
+        self.0.pick(args)
+    }
+}
+
+#[test]
+fn who_is_ahead_keeps_each_of_its_picks_though_it_is_not_at_its_full_share() {
+    let asked = Arc::new(AtomicUsize::new(0));
+    let mut policy = around(Counted(RoundRobin::new(), asked.clone()));
+    let mut script = Script::new(&[Ready, Idle]);
+    script.update(&mut policy);
+    script.advance(Duration::from_secs(3));
+    script.set(1, Ready);
+    script.update(&mut policy);
+    script.advance(Duration::from_secs(3));
+    // A fifth, and a tenth: two to one.
+    assert_near(&shares(&script, &mut policy), &[200.0 / 3.0, 100.0 / 3.0]);
+    let calls = 40_000;
+    let asked = asked.load(Ordering::Relaxed);
+    assert!((calls..calls * 3 / 2).contains(&asked), "{asked}");
 }
 
 #[test]
