@@ -1,3 +1,5 @@
+use std::any::Any;
+
 use evenkeel_core::Pick;
 use proptest::prelude::*;
 
