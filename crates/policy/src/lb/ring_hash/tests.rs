@@ -67,7 +67,7 @@ fn outcome(script: &Script, policy: &mut RingHash, tried: &[u64]) -> (String, Ve
             "queue".to_owned()
         }
         Pick::Fail(_) => "fail".to_owned(),
-        Pick::Drop(_) | Pick::Connect(_) => "drop".to_owned(),
+        Pick::Drop(_) => "drop".to_owned(),
     };
     connected.extend(script.ids(&script.update(policy).connect));
     (pick, connected)

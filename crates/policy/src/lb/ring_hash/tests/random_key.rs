@@ -40,7 +40,7 @@ fn the_first_ready_endpoint_from_a_random_place_on_is_picked_and_at_most_one_idl
                     Err("queue")
                 }
                 Pick::Fail(_) => Err("fail"),
-                Pick::Drop(_) | Pick::Connect(_) => Err("drop"),
+                Pick::Drop(_) => Err("drop"),
             };
             assert_eq!(picked, pick.map(|place: usize| ids[place]), "{states:?}");
             if !update.connect.is_empty() {
