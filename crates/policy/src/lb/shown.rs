@@ -1,7 +1,8 @@
-use std::sync::Arc;
 use std::time::Instant;
 
 use evenkeel_core::{EndpointView, Policy, Update, View};
+
+use super::subset::is_the_same;
 
 /// All the endpoints of a view, some of them in another state, as a child is shown them.
 ///
@@ -27,7 +28,7 @@ impl Shown {
                 None => self.endpoints.push(changed.unwrap_or_else(|| one.clone())),
                 Some(shown) => {
                     let one = changed.as_ref().unwrap_or(one);
-                    if !is_same(shown, one) {
+                    if !is_the_same(shown, one) {
                         *shown = one.clone();
                     }
                 }
@@ -44,21 +45,10 @@ impl Shown {
     }
 }
 
-/// Whether a copy of `one` would be no different. Follows no pointer.
-fn is_same(shown: &EndpointView, one: &EndpointView) -> bool {
-    let same_error = match (&shown.error, &one.error) {
-        (Some(shown), Some(one)) => Arc::ptr_eq(shown, one),
-        (None, None) => true,
-        _ => false,
-    };
-    (shown.id, shown.state, shown.held_back) == (one.id, one.state, one.held_back)
-        && Arc::ptr_eq(&shown.endpoint, &one.endpoint)
-        && Arc::ptr_eq(&shown.stats, &one.stats)
-        && same_error
-}
-
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use evenkeel_core::ConnectivityState::{Idle, Ready, TransientFailure};
     use proptest::prelude::*;
 

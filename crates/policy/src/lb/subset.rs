@@ -114,7 +114,7 @@ fn place(index: EndpointIndex) -> u32 {
 }
 
 /// Whether a policy would see no difference.
-fn is_the_same(known: &EndpointView, now: &EndpointView) -> bool {
+pub(super) fn is_the_same(known: &EndpointView, now: &EndpointView) -> bool {
     let error = |view: &EndpointView| {
         view.error
             .as_ref()
