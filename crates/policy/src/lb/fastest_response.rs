@@ -29,6 +29,8 @@ use super::ready::Ready;
 /// One pick of 64 goes to a READY endpoint chosen at random, whatever it is known for: an endpoint
 /// that was slow, or failed, and recovers, is noticed by it. So the worst of `n` endpoints
 /// has about `1/(64·n)` of all calls.
+/// One that kept failing counts as up to a minute, so that with the default decay it may take a minute and a
+/// half of answers until it is as good as peers of 5 ms again.
 ///
 /// States and connections: see [`petiole`]. No gRFC; linkerd and Finagle balance alike.
 #[derive(Clone, Copy, Debug, Default)]
