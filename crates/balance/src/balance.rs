@@ -21,7 +21,7 @@ use tower_service::Service;
 use crate::driver::{Steering, drive};
 use crate::future::ResponseFuture;
 use crate::published::Cached;
-use crate::snapshot::{Owner, Shared, Slot, Snapshot};
+use crate::snapshot::{Owner, Reason, Shared, Slot, Snapshot};
 
 /// Balances calls over a discover stream of endpoint services by the service config's LB policy.
 #[derive(Clone, Debug)]
@@ -200,12 +200,9 @@ impl<S> Balance<S> {
     /// Every endpoint that discovery gave, in its order, and how it is doing now.
     #[must_use]
     pub fn endpoints(&self) -> Vec<EndpointReport> {
-        self.shared()
-            .directory
-            .load()
-            .iter()
-            .map(|slot| EndpointReport::of(slot))
-            .collect()
+        let shared = self.shared();
+        let report = |slot: &Arc<Slot<S>>| EndpointReport::of(slot, shared.ejected(slot.id));
+        shared.directory.load().iter().map(report).collect()
     }
 
     /// Waits until an endpoint came, went or changed its state, or the policy decided anew, since
@@ -239,12 +236,15 @@ pub struct EndpointReport {
     pub error: Option<Arc<dyn std::error::Error + Send + Sync>>,
     /// What its breaker is doing, when there is one.
     pub breaker: Option<BreakerState>,
+    /// Why the LB policy sends it no calls, though it is connected: an outlier's ejection, or the
+    /// like.
+    pub ejected: Option<Arc<dyn std::error::Error + Send + Sync>>,
     /// Its live counters.
     pub stats: Arc<EndpointStats>,
 }
 
 impl EndpointReport {
-    fn of<S>(slot: &Slot<S>) -> Self {
+    fn of<S>(slot: &Slot<S>, ejected: Option<Reason>) -> Self {
         let report = slot.report.lock().clone();
         Self {
             id: slot.id,
@@ -252,6 +252,7 @@ impl EndpointReport {
             state: report.state,
             error: report.error,
             breaker: report.breaker,
+            ejected,
             stats: slot.stats.clone(),
         }
     }

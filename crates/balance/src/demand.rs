@@ -15,9 +15,17 @@ pub(crate) struct Demand {
     attempt_failed: AtomicBool,
     picker_asks: AtomicBool,
     driver: AtomicWaker,
+    wanted: Wanted,
+}
+
+/// What the policy wants to know of attempts, which each of them reads: apart from what is written.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+struct Wanted {
+    latency: AtomicBool,
+    load: AtomicBool,
+    failures: AtomicBool,
     observe: ArcSwap<Observe>,
-    /// Whether there is anything in `observe`: all that most attempts read.
-    is_observing: AtomicBool,
 }
 
 impl Demand {
@@ -60,20 +68,49 @@ impl Demand {
 
     /// What the policy wants to know from now on.
     pub(crate) fn set_observe(&self, observe: Observe) {
-        let is_anything = observe.is_anything();
-        if is_anything || self.is_observing() {
-            self.observe.store(Arc::new(observe));
-            self.is_observing.store(is_anything, Ordering::Release);
+        let Wanted {
+            latency,
+            load,
+            failures,
+            observe: kept,
+        } = &self.wanted;
+        let flags = [
+            (latency, observe.latency.is_some()),
+            (load, observe.load.is_some()),
+            (failures, observe.failures),
+        ];
+        if flags
+            .iter()
+            .any(|(flag, wanted)| *wanted || flag.load(Ordering::Relaxed))
+        {
+            kept.store(Arc::new(observe));
+            for (flag, wanted) in flags {
+                flag.store(wanted, Ordering::Release);
+            }
         }
     }
 
+    /// Whether attempts are timed.
     #[inline]
-    pub(crate) fn is_observing(&self) -> bool {
-        self.is_observing.load(Ordering::Acquire)
+    pub(crate) fn wants_latency(&self) -> bool {
+        self.wanted.latency.load(Ordering::Acquire)
     }
 
+    /// Whether load reports are read.
+    #[inline]
+    pub(crate) fn wants_load(&self) -> bool {
+        self.wanted.load.load(Ordering::Acquire)
+    }
+
+    /// Whether failures are told.
+    #[inline]
+    pub(crate) fn wants_failures(&self) -> bool {
+        self.wanted.failures.load(Ordering::Acquire)
+    }
+
+    /// How latency is measured and load read.
     pub(crate) fn observe(&self) -> Guard<Arc<Observe>> {
-        self.observe.load()
+        self.wanted.observe.load()
     }
 }
 

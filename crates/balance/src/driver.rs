@@ -255,6 +255,7 @@ where
         let now: Instant = tokio::time::Instant::now().into_std();
         let mut decision = self.steering.update(now, &view);
         let (connect, disconnect) = (take(&mut decision.connect), take(&mut decision.disconnect));
+        let ejected = take(&mut decision.ejected);
         let (state, wake_at, last_resort) =
             (decision.state, decision.wake_at, decision.last_resort);
         let directory = self.endpoints.directory();
@@ -272,6 +273,7 @@ where
             _ => {}
         }
         self.retired.push(last);
+        shared.set_ejected(ejected, &slots);
         for index in connect {
             if let Some(slot) = slots.get(index.0) {
                 slot.service.connect();

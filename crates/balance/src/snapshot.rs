@@ -1,12 +1,13 @@
 //! What the driver publishes and every call reads.
 
+use std::collections::HashMap;
 use std::sync::{Arc, Weak};
 
 use arc_swap::ArcSwap;
 use evenkeel_core::error::{ChannelClosed, NoEndpoint, NotReady};
 use evenkeel_core::{
-    Admit, ConnectivityState, Endpoint, EndpointId, EndpointStats, Pick, PickArgs, Picked, Picker,
-    Report, Update,
+    Admit, ConnectivityState, Endpoint, EndpointId, EndpointIndex, EndpointStats, Pick, PickArgs,
+    Picked, Picker, Report, Update,
 };
 use parking_lot::Mutex;
 use tokio::sync::watch;
@@ -26,6 +27,9 @@ pub(crate) struct Snapshot<S> {
     /// How attempts are wanted at the endpoints that are picked.
     pub(crate) admit: Admit,
 }
+
+/// Why an endpoint was ejected.
+pub(crate) type Reason = Arc<dyn std::error::Error + Send + Sync>;
 
 /// The endpoints a picker picks from.
 pub(crate) type Slots<S> = Arc<[Arc<Slot<S>>]>;
@@ -63,6 +67,8 @@ pub(crate) struct Shared<S> {
     pub(crate) directory: ArcSwap<Slots<S>>,
     /// What discovery said last, if it failed.
     pub(crate) discovery: Mutex<Option<String>>,
+    /// The endpoints that the policy sends no calls, though they are connected.
+    ejected: Mutex<HashMap<EndpointId, Reason>>,
     pub(crate) demand: Arc<Demand>,
 }
 
@@ -81,6 +87,7 @@ impl<S> Shared<S> {
             state: watch::Sender::new(ConnectivityState::Connecting),
             directory: ArcSwap::from_pointee(Slots::<S>::from([])),
             discovery: Mutex::new(None),
+            ejected: Mutex::default(),
             demand: Arc::default(),
         }
     }
@@ -107,6 +114,33 @@ impl<S> Shared<S> {
         self.state
             .send_if_modified(|shown| std::mem::replace(shown, state) != state);
         last
+    }
+
+    /// What the policy says of its ejections; tells of those that are new or over.
+    pub(crate) fn set_ejected(&self, ejected: Vec<(EndpointIndex, Reason)>, slots: &Slots<S>) {
+        let mut known = self.ejected.lock();
+        if ejected.is_empty() && known.is_empty() {
+            return;
+        }
+        let slot = |index: EndpointIndex| slots.get(index.0);
+        let named = ejected
+            .into_iter()
+            .filter_map(|(index, reason)| Some((slot(index)?, reason)));
+        let mut over = std::mem::take(&mut *known);
+        for (slot, reason) in named {
+            if over.remove(&slot.id).is_none() {
+                tracing::warn!(endpoint = %slot.endpoint(), %reason, "endpoint ejected");
+            }
+            known.insert(slot.id, reason);
+        }
+        for slot in slots.iter().filter(|slot| over.contains_key(&slot.id)) {
+            tracing::info!(endpoint = %slot.endpoint(), "endpoint no longer ejected");
+        }
+    }
+
+    /// Why the policy sends an endpoint no calls.
+    pub(crate) fn ejected(&self, id: EndpointId) -> Option<Reason> {
+        self.ejected.lock().get(&id).cloned()
     }
 
     /// The driver has ended: every call fails from now on.

@@ -19,8 +19,8 @@ pub struct EndpointTicket<S: Connectivity> {
     admission: S::Admission,
     /// When its call must have ended.
     deadline: Option<Instant>,
-    /// When it started, if the policy wants to know how it goes.
-    observed_since: Option<Instant>,
+    /// When it started, if the policy wants to know how long it takes.
+    timed_since: Option<Instant>,
 }
 
 impl<S: Connectivity> EndpointTicket<S> {
@@ -37,7 +37,7 @@ impl<S: Connectivity> EndpointTicket<S> {
             slot: Arc::clone(slot),
             admission,
             deadline,
-            observed_since: slot.demand.is_observing().then(now),
+            timed_since: slot.demand.wants_latency().then(now),
         };
         Ok((sender, ticket))
     }
@@ -81,21 +81,20 @@ impl<S: Connectivity> EndpointTicket<S> {
     #[inline]
     fn end(&self, outcome: Outcome) {
         self.slot.stats.end(outcome);
-        if let Some(since) = self.observed_since {
-            self.observe(since, outcome);
+        if let Some(since) = self.timed_since {
+            self.time(since, outcome);
+        }
+        if matches!(outcome, Outcome::Failure(_)) && self.slot.demand.wants_failures() {
+            self.slot.demand.tell_failure();
         }
     }
 
     #[cold]
-    fn observe(&self, since: Instant, outcome: Outcome) {
-        let Slot { stats, demand, .. } = &*self.slot;
-        let observe = demand.observe();
-        if let Some(latency) = &observe.latency {
+    fn time(&self, since: Instant, outcome: Outcome) {
+        if let Some(latency) = &self.slot.demand.observe().latency {
             let now = now();
-            stats.record_latency(now, now.saturating_duration_since(since), outcome, latency);
-        }
-        if observe.failures && matches!(outcome, Outcome::Failure(_)) {
-            demand.tell_failure();
+            let took = now.saturating_duration_since(since);
+            self.slot.stats.record_latency(now, took, outcome, latency);
         }
     }
 
@@ -149,7 +148,7 @@ const BINARY: GeneralPurpose = GeneralPurpose::new(
 impl<S: Connectivity> Ticket for EndpointTicket<S> {
     #[inline]
     fn ends_with(&mut self, trailers: &HeaderMap) {
-        if self.observed_since.is_some() {
+        if self.slot.demand.wants_load() {
             self.read_load(trailers);
         }
     }

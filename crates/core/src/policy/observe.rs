@@ -18,14 +18,6 @@ pub struct Observe {
     pub load: Option<Arc<dyn ReadLoad>>,
 }
 
-impl Observe {
-    /// Whether attempts are timed, or their responses read.
-    #[must_use]
-    pub const fn is_anything(&self) -> bool {
-        self.latency.is_some() || self.load.is_some() || self.failures
-    }
-}
-
 /// Makes a weight of a load report.
 pub trait ReadLoad: Send + Sync + fmt::Debug {
     /// `report` is an encoded `xds.data.orca.v3.OrcaLoadReport`. `None` ignores it: what was

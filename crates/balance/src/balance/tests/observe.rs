@@ -225,3 +225,43 @@ async fn what_is_held_back_is_the_last_resort() {
     assert_eq!(*a.shared.admitted.lock(), [Admit::LastResort]);
     assert_eq!(channel.state(), ConnectivityState::Ready);
 }
+
+/// round_robin that says of its first endpoint that it was ejected, while it shall.
+struct Ejects(Arc<AtomicBool>);
+
+impl Policy for Ejects {
+    fn update(&mut self, now: Instant, view: &View<'_>) -> Update {
+        let mut update = RoundRobin::new().update(now, view);
+        if self.0.load(Ordering::Relaxed) {
+            let reason = std::io::Error::other("half of its calls failed");
+            update.ejected.push((EndpointIndex(0), Arc::new(reason)));
+        }
+        update
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_endpoints_report_says_why_the_policy_ejected_it() {
+    let (a, b) = (
+        FakeEndpoint::ready("10.0.0.1:1"),
+        FakeEndpoint::ready("10.0.0.2:1"),
+    );
+    let ejects = Arc::new(AtomicBool::new(true));
+    let (channel, _changes) = over(&[("a", &a), ("b", &b)], Box::new(Ejects(ejects.clone())));
+    ready(&channel).await;
+    let ejected = || -> Vec<_> {
+        let endpoints = channel.endpoints().into_iter();
+        endpoints
+            .map(|one| one.ejected.map(|reason| reason.to_string()))
+            .collect()
+    };
+    assert_eq!(
+        ejected(),
+        [Some("half of its calls failed".to_owned()), None]
+    );
+    ejects.store(false, Ordering::Relaxed);
+    let changed = channel.changed();
+    b.set_metadata(Metadata::default().with_weight(2.0));
+    changed.await;
+    assert_eq!(ejected(), [None, None]);
+}
