@@ -35,6 +35,6 @@ mod worker;
 
 pub use etcd::EtcdServer;
 pub use proxy::{Fault, FaultProxy};
-pub use server::{Behaviour, Method, Seen, UserServer};
+pub use server::{Behaviour, Method, OrcaLoadReport, Seen, UserServer};
 pub use trace::trace_init;
 pub use wait::{PATIENCE, eventually, within};

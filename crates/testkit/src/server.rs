@@ -8,6 +8,7 @@
 mod builder;
 mod incarnation;
 mod io;
+mod load_report;
 mod record;
 mod script;
 mod seen;
@@ -20,6 +21,7 @@ use evenkeel_core::{Address, Endpoint, Metadata};
 use tonic::Code;
 
 pub use builder::Builder;
+pub use load_report::OrcaLoadReport;
 pub use script::Behaviour;
 pub use seen::{Method, Request, Seen};
 
@@ -101,6 +103,11 @@ impl UserServer {
     /// Fails the next `count` calls with `code`, whatever the behaviour.
     pub fn fail_next(&self, count: u32, code: Code) {
         self.script().fail_next(count, code);
+    }
+
+    /// Reports this load with the end of each call from now on, or none.
+    pub fn report_load(&self, report: Option<&OrcaLoadReport>) {
+        self.script().report_load(report);
     }
 
     /// Holds back every message of a stream from now on.

@@ -12,6 +12,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::Server;
 
 use super::io::{Io, Raw};
+use super::load_report::LoadReportLayer;
 use super::record::RecordLayer;
 use super::script::Script;
 use super::seen::Counters;
@@ -136,6 +137,7 @@ async fn serve(
         .max_encoding_message_size(usize::MAX);
     Server::builder()
         .max_concurrent_streams(setup.max_concurrent_streams)
+        .layer(LoadReportLayer(setup.clone()))
         .layer(RecordLayer(setup))
         .add_service(users)
         .serve_with_incoming_shutdown(ReceiverStream::new(incoming), async move {

@@ -1,9 +1,12 @@
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
+use http::HeaderValue;
 use parking_lot::Mutex;
 use tokio::sync::{Semaphore, watch};
 use tonic::{Code, Status};
+
+use super::load_report::OrcaLoadReport;
 
 /// What a server does with the calls it gets.
 #[derive(Clone, Debug, Default)]
@@ -19,6 +22,8 @@ pub enum Behaviour {
     /// Answers, lets this many messages of a stream pass, and ends it with this status. A unary
     /// call fails if the number is 0.
     FailAfter(usize, Status),
+    /// Answers the first of each so many calls with this status, and the others at once.
+    FailEach(u64, Status),
     /// Does nothing, and reads nothing, until another behaviour is chosen.
     Hang,
 }
@@ -41,6 +46,9 @@ pub(super) struct Script {
     behaviour: watch::Sender<Behaviour>,
     failing: Mutex<Option<Failing>>,
     avatar_len: AtomicUsize,
+    /// Calls that [`Behaviour::FailEach`] has counted.
+    counted: AtomicU64,
+    load_report: Mutex<Option<HeaderValue>>,
     pub(super) gate: Gate,
 }
 
@@ -67,6 +75,14 @@ impl Script {
         "x".repeat(self.avatar_len.load(Ordering::Relaxed))
     }
 
+    pub(super) fn report_load(&self, report: Option<&OrcaLoadReport>) {
+        *self.load_report.lock() = report.map(OrcaLoadReport::header);
+    }
+
+    pub(super) fn load_report(&self) -> Option<HeaderValue> {
+        self.load_report.lock().clone()
+    }
+
     /// What happens to one call: how it may go on, or the status it fails with.
     pub(super) async fn admit(&self) -> Result<Admitted, Status> {
         if let Some(code) = self.take_failure() {
@@ -82,6 +98,13 @@ impl Script {
                     return Ok(Admitted::default());
                 }
                 Behaviour::Fail(status) | Behaviour::FailAfter(0, status) => return Err(status),
+                Behaviour::FailEach(calls, status) => {
+                    let before = self.counted.fetch_add(1, Ordering::Relaxed);
+                    return match before.is_multiple_of(calls) {
+                        true => Err(status),
+                        false => Ok(Admitted::default()),
+                    };
+                }
                 Behaviour::FailAfter(messages, status) => {
                     return Ok(Admitted {
                         then: Some((messages, status)),

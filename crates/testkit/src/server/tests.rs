@@ -1,7 +1,9 @@
 use std::time::Duration;
 
+use prost::Message;
 use tokio_stream::StreamExt;
 use tonic::Status;
+use tonic::metadata::MetadataMap;
 use tonic::transport::{Channel, Endpoint};
 
 use super::*;
@@ -44,6 +46,43 @@ async fn failures_come_as_scripted_and_end() {
     server.behave(Behaviour::fail(Code::ResourceExhausted));
     let status = client.get_by_id(get()).await.unwrap_err();
     assert_eq!(status.code(), Code::ResourceExhausted);
+}
+
+#[tokio::test]
+async fn one_call_of_each_two_fails() {
+    let server = UserServer::start().await.unwrap();
+    let mut client = client(&server);
+    server.behave(Behaviour::FailEach(2, Status::internal("one of two")));
+    for _ in 0..3 {
+        let status = client.get_by_id(get()).await.unwrap_err();
+        assert_eq!(status.message(), "one of two");
+        client.get_by_id(get()).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn its_load_comes_with_the_trailers() {
+    let server = UserServer::start().await.unwrap();
+    let mut client = client(&server);
+    let load = OrcaLoadReport {
+        rps_fractional: 100.0,
+        application_utilization: 0.5,
+        ..OrcaLoadReport::default()
+    };
+    server.report_load(Some(&load));
+    server.fail_next(1, Code::Unavailable);
+    let failed = client.get_by_id(get()).await.unwrap_err();
+    assert_eq!(reported(failed.metadata()).as_ref(), Some(&load));
+    let answer = client.get_by_id(get()).await.unwrap();
+    assert_eq!(reported(answer.metadata()).as_ref(), Some(&load));
+    server.report_load(None);
+    let answer = client.get_by_id(get()).await.unwrap();
+    assert_eq!(reported(answer.metadata()), None);
+}
+
+fn reported(metadata: &MetadataMap) -> Option<OrcaLoadReport> {
+    let value = metadata.get_bin("endpoint-load-metrics-bin")?;
+    Some(OrcaLoadReport::decode(value.to_bytes().unwrap()).unwrap())
 }
 
 #[tokio::test]
