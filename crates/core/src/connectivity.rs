@@ -2,7 +2,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use crate::{BoxError, Endpoint, Outcome};
+use crate::{BoxError, Endpoint, EndpointStats, LoadStream, Outcome};
 
 /// gRPC's connectivity states, of a subchannel and of a whole channel.
 ///
@@ -158,7 +158,9 @@ pub enum Admit {
 /// layer that changes requests or responses is its own sender:
 ///
 /// ```
+/// # use std::sync::Arc;
 /// # use std::task::{Context, Poll};
+/// # use evenkeel_core::{EndpointStats, LoadStream};
 /// use evenkeel_core::{Admit, BoxError, Connectivity, Outcome, Report};
 ///
 /// #[derive(Clone)]
@@ -177,6 +179,7 @@ pub enum Admit {
 ///     # fn connect(&self) { self.0.connect() }
 ///     # fn disconnect(&self) { self.0.disconnect() }
 ///     # fn reset_backoff(&self) { self.0.reset_backoff() }
+///     # fn stream_load(&self, wanted: Option<&LoadStream>, stats: &Arc<EndpointStats>) { self.0.stream_load(wanted, stats) }
 ///     // and the others as those of the service it is around
 /// }
 /// ```
@@ -219,6 +222,14 @@ pub trait Connectivity {
 
     /// Ends a running backoff now and makes the next failure start again from the first delay.
     fn reset_backoff(&self);
+
+    /// Has the server stream its load reports over each connection from now on (gRFC A51), for
+    /// [`EndpointStats::load`]; `None`: no longer. A stream goes on if only the reader is another.
+    ///
+    /// A layer passes this on. Does nothing where there is no connection.
+    fn stream_load(&self, wanted: Option<&LoadStream>, stats: &Arc<EndpointStats>) {
+        let _ = (wanted, stats);
+    }
 }
 
 #[cfg(test)]

@@ -38,7 +38,8 @@ pub use metadata::{Availability, Metadata};
 pub use outcome::{Outcome, Progress};
 pub use pick::{EndpointIndex, Pick, PickArgs, Picker};
 pub use policy::{
-    BuildPolicy, Discovery, EndpointView, LatencyConfig, Observe, Policy, ReadLoad, Update, View,
+    BuildPolicy, Discovery, EndpointView, LatencyConfig, LoadStream, Observe, Policy, ReadLoad,
+    Update, View,
 };
 pub use stats::{EndpointStats, Load};
 pub use target::{ParseTargetError, Target};

@@ -7,7 +7,7 @@ use std::task::Waker;
 use std::time::Instant;
 
 pub use self::build::BuildPolicy;
-pub use self::observe::{LatencyConfig, Observe, ReadLoad};
+pub use self::observe::{LatencyConfig, LoadStream, Observe, ReadLoad};
 
 use crate::{
     BoxError, ConnectivityState, Endpoint, EndpointId, EndpointIndex, EndpointStats, Picker,

@@ -16,6 +16,9 @@ pub struct Observe {
     /// Reads the load reports that come with responses, for
     /// [`EndpointStats::load`](crate::EndpointStats::load).
     pub load: Option<Arc<dyn ReadLoad>>,
+    /// Has every server that is connected stream its load reports out of band, for the same
+    /// [`EndpointStats::load`](crate::EndpointStats::load). This costs attempts nothing.
+    pub load_stream: Option<LoadStream>,
 }
 
 /// Makes a weight of a load report.
@@ -23,6 +26,16 @@ pub trait ReadLoad: Send + Sync + fmt::Debug {
     /// `report` is an encoded `xds.data.orca.v3.OrcaLoadReport`. `None` ignores it: what was
     /// reported before stays.
     fn weight(&self, report: &[u8]) -> Option<f64>;
+}
+
+/// How servers are to report their load out of band (gRFC A51).
+#[derive(Clone, Debug)]
+#[expect(clippy::exhaustive_structs, reason = "plain data")]
+pub struct LoadStream {
+    /// How often. A server may have a least interval, by default 30 s.
+    pub interval: Duration,
+    /// Reads what comes.
+    pub reader: Arc<dyn ReadLoad>,
 }
 
 /// How the latency of an endpoint follows that of its attempts: a slower one counts at once,

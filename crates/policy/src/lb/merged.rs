@@ -1,6 +1,6 @@
 use std::time::Instant;
 
-use evenkeel_core::Observe;
+use evenkeel_core::{LoadStream, Observe};
 
 /// The earlier of two timers.
 pub(super) fn earlier(one: Option<Instant>, other: Option<Instant>) -> Option<Instant> {
@@ -10,11 +10,19 @@ pub(super) fn earlier(one: Option<Instant>, other: Option<Instant>) -> Option<In
     }
 }
 
-/// What two policies want to know; where only one of two answers is possible, that for `one`.
+/// What two policies want to know; where only one of two answers is possible, that for `one`. Streams
+/// of load reports are asked for as often as the more impatient of both wants (gRFC A51).
 pub(super) fn both(one: Observe, other: &Observe) -> Observe {
     let mut both = one;
     both.latency = both.latency.or(other.latency);
     both.load = both.load.or_else(|| other.load.clone());
+    both.load_stream = match (both.load_stream, &other.load_stream) {
+        (Some(one), Some(other)) => Some(LoadStream {
+            interval: one.interval.min(other.interval),
+            reader: one.reader,
+        }),
+        (one, other) => one.or_else(|| other.clone()),
+    };
     both.failures |= other.failures;
     both
 }

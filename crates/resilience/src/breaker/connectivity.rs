@@ -4,7 +4,8 @@ use std::task::{Context, Poll};
 use std::time::Instant;
 
 use evenkeel_core::{
-    Admit, BoxError, BreakerState, Connectivity, ConnectivityState, Outcome, Report, Waiter,
+    Admit, BoxError, BreakerState, Connectivity, ConnectivityState, EndpointStats, LoadStream,
+    Outcome, Report, Waiter,
 };
 use evenkeel_policy::breaker::Admission;
 use tokio::time::{Sleep, sleep_until};
@@ -109,6 +110,10 @@ impl<S: Connectivity> Connectivity for Breaker<S> {
 
     fn reset_backoff(&self) {
         self.inner.reset_backoff();
+    }
+
+    fn stream_load(&self, wanted: Option<&LoadStream>, stats: &Arc<EndpointStats>) {
+        self.inner.stream_load(wanted, stats);
     }
 }
 

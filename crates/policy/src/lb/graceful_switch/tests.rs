@@ -190,3 +190,45 @@ fn of_two_ways_to_measure_the_serving_one_counts() {
     one.latency = Some(latency(1));
     assert_eq!(both(one, &other).latency, Some(latency(1)));
 }
+
+/// Weighs nothing.
+#[derive(Debug)]
+struct Nothing;
+
+impl evenkeel_core::ReadLoad for Nothing {
+    fn weight(&self, _: &[u8]) -> Option<f64> {
+        None
+    }
+}
+
+#[test]
+fn load_is_streamed_as_often_as_the_more_impatient_wants_for_the_serving_one() {
+    let readers = [(); 2].map(|()| Arc::new(Nothing));
+    let streams = |place: usize, seconds: Option<u64>| {
+        let mut observe = evenkeel_core::Observe::default();
+        observe.load_stream = seconds.map(|seconds| evenkeel_core::LoadStream {
+            interval: Duration::from_secs(seconds),
+            reader: readers[place].clone(),
+        });
+        observe
+    };
+    for (one, other, expected) in [
+        (Some(10), None, Some((10, 0))),
+        (None, Some(20), Some((20, 1))),
+        (Some(10), Some(20), Some((10, 0))),
+        (Some(20), Some(10), Some((10, 0))),
+        (None, None, None),
+    ] {
+        let merged = both(streams(0, one), &streams(1, other)).load_stream;
+        let is_reader = |place: usize, stream: &evenkeel_core::LoadStream| {
+            std::ptr::addr_eq(Arc::as_ptr(&stream.reader), Arc::as_ptr(&readers[place]))
+        };
+        match (merged, expected) {
+            (Some(merged), Some((seconds, place))) => {
+                assert_eq!(merged.interval.as_secs(), seconds, "{one:?} {other:?}");
+                assert!(is_reader(place, &merged), "{one:?} {other:?}");
+            }
+            (merged, expected) => assert_eq!(merged.is_some(), expected.is_some()),
+        }
+    }
+}
