@@ -14,7 +14,6 @@ mod etcd;
 mod goaway;
 mod load;
 mod policies;
-mod reactions;
 mod retry;
 
 use std::time::Duration;

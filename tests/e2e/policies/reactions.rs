@@ -5,6 +5,7 @@ use std::time::Duration;
 use evenkeel_testkit::{Behaviour, UserServer, within};
 use tonic::Code;
 
+use super::until_shares;
 use crate::{Client, call, calls, channel, servers, shares, since};
 
 const WEIGHTED: &str = r#"{"loadBalancingConfig": [{"custom_weighted_round_robin": {}}]}"#;
@@ -22,34 +23,15 @@ async fn fail_one(client: &mut Client, server: &UserServer, code: Code) {
     assert_eq!(failed.await.code(), code);
 }
 
-/// Makes `count` calls at a time until `is_due` holds for how many of them went to the first server.
-async fn until_share(
-    client: &mut Client,
-    servers: &[UserServer],
-    count: usize,
-    is_due: impl Fn(u64) -> bool,
-) {
-    within("the share", async {
-        loop {
-            let before = shares(servers);
-            calls(client, count).await.unwrap();
-            if is_due(since(servers, &before)[0]) {
-                return;
-            }
-        }
-    })
-    .await;
-}
-
 #[tokio::test]
 async fn an_exhausted_server_gets_half_of_its_calls_and_the_rest_again_later() {
     let servers = servers(3).await;
     let mut client = Client::new(channel(&servers, WEIGHTED).await);
-    until_share(&mut client, &servers, 60, |first| first == 20).await;
+    until_shares(&mut client, &servers, 60, |shares| shares[0] == 20).await;
     fail_one(&mut client, &servers[0], Code::ResourceExhausted).await;
     // Half the weight of the others: a fifth, not a third.
-    until_share(&mut client, &servers, 50, |first| first <= 11).await;
-    until_share(&mut client, &servers, 50, |first| first >= 14).await;
+    until_shares(&mut client, &servers, 50, |shares| shares[0] <= 11).await;
+    until_shares(&mut client, &servers, 50, |shares| shares[0] >= 14).await;
 }
 
 #[tokio::test]
@@ -57,8 +39,8 @@ async fn an_unavailable_server_gets_no_calls_until_it_is_probed() {
     let servers = servers(3).await;
     let mut client = Client::new(channel(&servers, WEIGHTED).await);
     fail_one(&mut client, &servers[0], Code::Unavailable).await;
-    until_share(&mut client, &servers, 60, |first| first == 0).await;
-    until_share(&mut client, &servers, 60, |first| first > 0).await;
+    until_shares(&mut client, &servers, 60, |shares| shares[0] == 0).await;
+    until_shares(&mut client, &servers, 60, |shares| shares[0] > 0).await;
 }
 
 #[tokio::test]
