@@ -1,11 +1,14 @@
+mod latency;
 mod observed;
 
+use std::num::NonZeroU64;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use tonic::Code;
 
+use self::latency::Latency;
 pub use self::observed::Load;
 use self::observed::Observed;
 use crate::{LatencyConfig, Outcome};
@@ -24,6 +27,7 @@ pub struct EndpointStats {
     succeeded: AtomicU64,
     failed: AtomicU64,
     abandoned: AtomicU64,
+    latency: Latency,
     /// What few endpoints have: made with the first failure, or for a policy that wants it.
     observed: OnceLock<Box<Observed>>,
 }
@@ -59,6 +63,7 @@ impl EndpointStats {
     }
 
     /// Attempts (unary calls and streams) that have started and not ended.
+    #[inline]
     #[must_use]
     pub fn in_flight(&self) -> u32 {
         self.in_flight.load(Ordering::Relaxed)
@@ -92,10 +97,19 @@ impl EndpointStats {
     /// measured. Only policies that ask for it have it: [`Observe::latency`](crate::Observe::latency).
     #[must_use]
     pub fn latency(&self) -> Option<Duration> {
-        self.observed.get()?.latency()
+        let nanos = self.latency_nanos()?.get();
+        Some(Duration::from_nanos(nanos))
     }
 
-    /// Takes one more attempt into [`Self::latency`]. An abandoned one says nothing.
+    /// The same in nanoseconds, up to 60 s of them: a single load, for pickers.
+    #[inline]
+    #[must_use]
+    pub fn latency_nanos(&self) -> Option<NonZeroU64> {
+        self.latency.nanos()
+    }
+
+    /// Takes one more attempt into [`Self::latency`], which is kept within 1 ns and 60 s. An abandoned
+    /// one says nothing.
     pub fn record_latency(
         &self,
         now: Instant,
@@ -108,8 +122,8 @@ impl EndpointStats {
             Outcome::Failure(_) => true,
             Outcome::Abandoned => return,
         };
-        let observed = self.observed.get_or_init(Box::default);
-        observed.record_latency(now, took, is_failure, config);
+        let now = self.observed.get_or_init(Box::default).since_origin(now);
+        self.latency.record(now, took, is_failure, config);
     }
 
     /// What the server has reported of its load last, as a weight. Only policies that ask for it

@@ -46,7 +46,8 @@ pub struct LatencyConfig {
     /// After how long a latency counts for 1/e of what it did. Default: 10 s.
     pub decay: Duration,
     /// A failed attempt counts as this many times the latency so far, if it did not take even
-    /// longer, so that who fails fast does not look fast. Default: 2; at least 1.
+    /// longer, so that who fails fast does not look fast. Default: 2; at least 1. Failures in a
+    /// row come to 10 s in this way, and no further.
     pub failure_penalty: f64,
     /// What a failed attempt counts at least. Default: 1 s.
     pub failure_floor: Duration,

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use tonic::Code;
 
-use crate::LatencyConfig;
+use super::latency::nanos;
 
 /// What is counted of an endpoint once it has failed, or when its policy wants it.
 #[derive(Debug)]
@@ -13,9 +13,6 @@ pub(super) struct Observed {
     failures: [AtomicU64; CODES],
     /// What moments are counted from.
     origin: OnceLock<Instant>,
-    /// Nanoseconds; [`NONE`] before the first.
-    latency: AtomicU64,
-    latency_at: AtomicU64,
     /// The bits of an `f64`.
     weight: AtomicU64,
     /// Nanoseconds since the origin; [`NONE`] before the first.
@@ -41,16 +38,11 @@ const CODES: usize = 17;
 
 const NONE: u64 = u64::MAX;
 
-/// A latency never grows beyond it, however often an endpoint fails.
-const LONGEST: Duration = Duration::from_secs(60);
-
 impl Default for Observed {
     fn default() -> Self {
         Self {
             failures: [const { AtomicU64::new(0) }; CODES],
             origin: OnceLock::new(),
-            latency: AtomicU64::new(NONE),
-            latency_at: AtomicU64::new(0),
             weight: AtomicU64::new(0),
             load_at: AtomicU64::new(NONE),
             load_since: AtomicU64::new(NONE),
@@ -70,43 +62,6 @@ impl Observed {
         counter.map_or(0, |counter| counter.load(Ordering::Relaxed))
     }
 
-    pub(super) fn latency(&self) -> Option<Duration> {
-        read(&self.latency).map(Duration::from_nanos)
-    }
-
-    /// Two that come at once may overwrite each other; the next one puts that right.
-    pub(super) fn record_latency(
-        &self,
-        now: Instant,
-        took: Duration,
-        is_failure: bool,
-        config: &LatencyConfig,
-    ) {
-        let now = self.nanos(now);
-        let before = self.latency();
-        let took = if is_failure {
-            let slow = before
-                .unwrap_or(took)
-                .mul_f64(config.failure_penalty.max(1.0));
-            took.max(slow).max(config.failure_floor)
-        } else {
-            took
-        };
-        let latency = match before {
-            Some(before) if took <= before => {
-                let age = now.saturating_sub(self.latency_at.load(Ordering::Relaxed));
-                let decay = config.decay.as_nanos().max(1) as f64;
-                let kept = (-(age as f64) / decay).exp();
-                before.mul_f64(kept) + took.mul_f64(1.0 - kept)
-            }
-            // A peak counts at once.
-            _ => took,
-        };
-        let nanos = nanos(latency.min(LONGEST));
-        self.latency.store(nanos, Ordering::Relaxed);
-        self.latency_at.store(now, Ordering::Relaxed);
-    }
-
     pub(super) fn load(&self) -> Option<Load> {
         let reported_at = read(&self.load_at)?;
         let origin = *self.origin.get()?;
@@ -119,7 +74,7 @@ impl Observed {
     }
 
     pub(super) fn record_load(&self, now: Instant, weight: f64) {
-        let now = self.nanos(now);
+        let now = self.since_origin(now);
         self.weight.store(weight.to_bits(), Ordering::Relaxed);
         let first = (Ordering::Relaxed, Ordering::Relaxed);
         // An error means that the row has begun already.
@@ -133,18 +88,13 @@ impl Observed {
         self.load_since.store(NONE, Ordering::Relaxed);
     }
 
-    fn nanos(&self, now: Instant) -> u64 {
+    /// In nanoseconds since the first moment that it was asked for.
+    pub(super) fn since_origin(&self, now: Instant) -> u64 {
         let origin = *self.origin.get_or_init(|| now);
-        nanos(now.saturating_duration_since(origin))
+        nanos(now.saturating_duration_since(origin)).min(NONE - 1)
     }
 }
 
 fn read(cell: &AtomicU64) -> Option<u64> {
     Some(cell.load(Ordering::Relaxed)).filter(|value| *value != NONE)
-}
-
-fn nanos(duration: Duration) -> u64 {
-    u64::try_from(duration.as_nanos())
-        .unwrap_or(NONE)
-        .min(NONE - 1)
 }

@@ -47,7 +47,7 @@ fn a_slower_attempt_counts_at_once_and_faster_ones_little_by_little() {
 }
 
 #[test]
-fn an_endpoint_that_fails_at_once_is_slow_and_no_more_than_a_minute_so() {
+fn an_endpoint_that_fails_at_once_is_slow_and_no_more_than_10_s_so() {
     let (stats, start) = (EndpointStats::default(), start());
     let config = LatencyConfig::default();
     let failure = Outcome::Failure(Code::Unavailable);
@@ -56,9 +56,67 @@ fn an_endpoint_that_fails_at_once_is_slow_and_no_more_than_a_minute_so() {
     for _ in 0..100 {
         stats.record_latency(start, MILLI / 10, failure, &config);
     }
-    assert_eq!(stats.latency(), Some(Duration::from_secs(60)));
+    assert_eq!(stats.latency(), Some(Duration::from_secs(10)));
     stats.record_latency(start, MILLI, Outcome::Abandoned, &config);
-    assert_eq!(stats.latency(), Some(Duration::from_secs(60)));
+    assert_eq!(stats.latency(), Some(Duration::from_secs(10)));
+}
+
+#[test]
+fn a_failure_never_makes_an_endpoint_look_faster() {
+    let config = LatencyConfig::default();
+    let failure = Outcome::Failure(Code::Unavailable);
+    for (success, failed, seconds) in [(30, 0, 30), (30, 40, 40), (8, 0, 10), (90, 900, 60)] {
+        let (stats, start) = (EndpointStats::default(), start());
+        let record = |at, took, outcome| {
+            let (at, took) = (start + config.decay * at, Duration::from_secs(took));
+            stats.record_latency(at, took, outcome, &config);
+        };
+        record(0, success, Outcome::Success);
+        record(5, failed, failure);
+        assert_eq!(stats.latency(), Some(Duration::from_secs(seconds)));
+    }
+}
+
+#[test]
+fn whatever_is_configured_a_latency_stays_within_its_bounds() {
+    let longest = Duration::from_secs(60);
+    for penalty in [f64::INFINITY, f64::MAX, f64::NAN, -1.0, 0.0] {
+        for span in [Duration::ZERO, Duration::MAX] {
+            let config = LatencyConfig {
+                decay: span,
+                failure_penalty: penalty,
+                failure_floor: span,
+            };
+            let (stats, start) = (EndpointStats::default(), start());
+            for outcome in [Outcome::Failure(Code::Unavailable), Outcome::Success] {
+                for took in [Duration::ZERO, Duration::MAX, MILLI] {
+                    stats.record_latency(start, took, outcome, &config);
+                    let latency = stats.latency().unwrap();
+                    assert!(!latency.is_zero() && latency <= longest, "{latency:?}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn who_recovers_is_as_fast_as_before_in_little_more_than_a_minute() {
+    let (stats, start) = (EndpointStats::default(), start());
+    let config = LatencyConfig::default();
+    for _ in 0..100 {
+        let failure = Outcome::Failure(Code::Unavailable);
+        stats.record_latency(start, MILLI, failure, &config);
+    }
+    for second in 1..=70 {
+        let now = start + Duration::from_secs(second);
+        stats.record_latency(now, 5 * MILLI, Outcome::Success, &config);
+    }
+    assert!(stats.latency().unwrap() < 20 * MILLI);
+}
+
+#[test]
+fn what_a_pick_reads_of_an_endpoint_is_one_cache_line() {
+    assert_eq!(size_of::<EndpointStats>(), 64);
 }
 
 #[test]
