@@ -1,5 +1,6 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
+use std::time::Duration;
 
 use evenkeel_core::ConnectivityState::{self, Connecting, Idle, Ready, TransientFailure};
 use evenkeel_core::Outcome;
