@@ -4,6 +4,7 @@ mod picker;
 mod routes;
 mod stats;
 mod subsets;
+mod table;
 
 use std::any::Any;
 use std::fmt;

@@ -4,7 +4,8 @@ use evenkeel_core::ConnectivityState::{Connecting, Idle, Ready, Shutdown, Transi
 use evenkeel_core::error::{NoEndpoint, cause};
 use evenkeel_core::{EndpointId, Pick, PickArgs, Picker, Update, View};
 
-use super::routes::{Asked, Combination, Routes};
+use super::routes::{Asked, Routes};
+use super::table::Table;
 use super::{NoMatch, RoutingStats};
 use crate::lb::FailPicker;
 
@@ -160,7 +161,7 @@ impl RoutingPicker {
                 true => "a request without headers to route by".to_owned(),
                 false => parts.join(", "),
             },
-            there_is: self.table.there_is.clone(),
+            there_is: self.table.there_is(),
             endpoints,
         };
         Pick::Fail(error.into())
@@ -243,69 +244,4 @@ impl Picker for RoutingPicker {
         }
         self.fall_back(args, &asked)
     }
-}
-
-/// The places of subsets by their combinations. At most half full, and searched from the place that
-/// the hash says.
-#[derive(Debug, Default)]
-pub(super) struct Table {
-    entries: Box<[Option<(Combination, usize)>]>,
-    /// How many routes there are.
-    width: usize,
-    /// What values there are, for errors.
-    there_is: Arc<str>,
-}
-
-impl Table {
-    pub(super) fn new(subsets: Vec<(Combination, usize)>, there_is: String) -> Self {
-        let width = subsets
-            .first()
-            .map_or(0, |(combination, _)| combination.len());
-        let size = (subsets.len() * 2).next_power_of_two();
-        let mut entries: Box<[_]> = (0..size).map(|_| None).collect();
-        for (combination, subset) in subsets {
-            let mut place = hash(
-                combination
-                    .iter()
-                    .map(|it| it.as_deref().map(str::as_bytes)),
-            );
-            while entries[place & (size - 1)].is_some() {
-                place = place.wrapping_add(1);
-            }
-            entries[place & (size - 1)] = Some((combination, subset));
-        }
-        Self {
-            entries,
-            width,
-            there_is: there_is.into(),
-        }
-    }
-
-    fn find(&self, asked: &Asked<'_>) -> Option<usize> {
-        let asked = &asked[..self.width];
-        let mut place = hash(asked.iter().copied());
-        loop {
-            let (combination, subset) = self
-                .entries
-                .get(place & self.entries.len().wrapping_sub(1))?
-                .as_ref()?;
-            let mut pairs = combination.iter().zip(asked);
-            if pairs.all(|(one, other)| one.as_deref().map(str::as_bytes) == *other) {
-                return Some(*subset);
-            }
-            place = place.wrapping_add(1);
-        }
-    }
-}
-
-/// FNV-1a: values are short, and it is registries that choose what is in the table, not requests.
-fn hash<'a>(values: impl Iterator<Item = Option<&'a [u8]>>) -> usize {
-    let mut hash = 0xCBF2_9CE4_8422_2325_u64;
-    let mut add = |byte: u8| hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01B3);
-    for value in values {
-        // Not in UTF-8: where a value ends, and whether there is one.
-        add(if value.is_some() { 0xFF } else { 0xFE });
-        value.into_iter().flatten().for_each(|byte| add(*byte));
-    }
-    (hash ^ (hash >> 32)) as usize
 }

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
-use evenkeel_core::Metadata;
-use http::{HeaderMap, HeaderName};
+use evenkeel_core::{Metadata, headers};
+use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::config::{MAX_CANDIDATES, MAX_ROUTES};
 use super::{BadRoutes, MetadataRoutingConfig, OnNoMatch};
@@ -79,7 +79,7 @@ impl Routes {
     pub(super) fn asked<'a>(&'a self, headers: &'a HeaderMap) -> Asked<'a> {
         let mut asked = [None; MAX_ROUTES];
         for (asked, route) in asked.iter_mut().zip(&self.routes) {
-            let value = headers.get(&route.header).map(|value| value.as_bytes());
+            let value = headers::get(headers, &route.header).map(HeaderValue::as_bytes);
             let default = || route.default.as_deref().map(str::as_bytes);
             *asked = value.filter(|value| !value.is_empty()).or_else(default);
         }

@@ -5,8 +5,8 @@ use std::time::Instant;
 
 use evenkeel_core::{BuildPolicy, EndpointIndex, Update, View};
 
-use super::picker::Table;
 use super::routes::{Combination, Routes};
+use super::table::Table;
 use crate::lb::FailPicker;
 use crate::lb::child::Child;
 use crate::lb::described::Described;
