@@ -1,4 +1,5 @@
 use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
 use std::iter::zip;
 
 use evenkeel_core::EndpointId;
@@ -33,7 +34,7 @@ impl<T> Kept<T> {
         let rest = zip(list[head..].iter().rev(), self.0[head..].iter().rev());
         let tail = rest.take_while(same).count();
         let moved = head..self.0.len() - tail;
-        let mut known: HashMap<_, _> = self.0.drain(moved).collect();
+        let mut known: HashMap<_, _, BuildHasherDefault<HashId>> = self.0.drain(moved).collect();
         let between = list[head..list.len() - tail].iter().map(|one| {
             let id = id(one);
             (id, known.remove(&id).unwrap_or_else(|| new(one)))
@@ -65,6 +66,27 @@ impl<T> Kept<T> {
 
     pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut T> {
         self.0.iter_mut().map(|(_, known)| known)
+    }
+}
+
+/// For identities, which are counted up by the channel itself: nobody chooses them to collide.
+#[derive(Default)]
+struct HashId(u64);
+
+impl Hasher for HashId {
+    fn finish(&self) -> u64 {
+        // A table goes by the lower bits and by the upper ones.
+        self.0 ^ (self.0 >> 32)
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        bytes
+            .iter()
+            .for_each(|byte| self.write_u64(u64::from(*byte)));
+    }
+
+    fn write_u64(&mut self, id: u64) {
+        self.0 = (self.0 ^ id).wrapping_mul(0x9E37_79B9_7F4A_7C15);
     }
 }
 

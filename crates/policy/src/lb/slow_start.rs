@@ -1,6 +1,7 @@
 mod picker;
 
 use std::fmt;
+use std::iter::zip;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -24,10 +25,12 @@ use crate::time::after;
 /// in proportion to the endpoint that has got furthest: a channel whose endpoints are all new
 /// shares among them as its child does.
 ///
-/// It asks the child again for calls that an endpoint is not ready to take, 16 times at most, so
-/// that weights, loads and tried endpoints count as ever: the shares are those of the child, times
-/// the part above. A child that insists, as one that hashes does, keeps its choice. Calls cost more only while an
-/// endpoint ramps up.
+/// It asks the child again for calls that an endpoint is not ready to take, so that weights, loads
+/// and tried endpoints count as ever: the shares are those of the child, times the part above. A
+/// child that insists, as one that hashes does, keeps its choice. Calls cost more only while an
+/// endpoint ramps up, and then up to seven picks of the child; the last one stands. So while
+/// nearly all endpoints are new, the few others get less than their proportion: with 1 in 100 at
+/// its full share and the rest at a tenth, it gets five times what another has, instead of ten times.
 ///
 /// Who is [held back](EndpointView::held_back) stays connected, and has its full share when it comes
 /// back; who reconnects starts again. (Who does so between two updates is not noticed.) The
@@ -73,7 +76,12 @@ impl SlowStartConfig {
         let aggression = if is_aggression { self.aggression } else { 1.0 };
         let least = f64::from(self.min_weight_percent.clamp(1, 100)) / 100.0;
         let passed = connected_for.as_secs_f64() / self.window.as_secs_f64();
-        passed.powf(aggression.recip()).max(least)
+        let grown = match aggression {
+            // Nearly everybody's, and asked for thousands of endpoints at a time.
+            1.0 => passed,
+            _ => passed.powf(aggression.recip()),
+        };
+        grown.max(least)
     }
 
     fn step(&self) -> Duration {
@@ -109,19 +117,28 @@ impl SlowStart {
 
     /// The part that each endpoint gets of its share.
     fn parts(&self, now: Instant, endpoints: &[EndpointView]) -> Box<[f32]> {
+        // Most were connected when their neighbour was, or are long past it.
+        let mut last = (None, 1.0);
         let part = |since: &Option<Instant>| {
-            since.map(|since| self.config.part(now.saturating_duration_since(since)))
+            if *since != last.0 {
+                let connected_for = since.map(|since| now.saturating_duration_since(since));
+                last = (*since, connected_for.map_or(1.0, |it| self.config.part(it)));
+            }
+            last.1
         };
-        let ready = self.connected.iter().zip(endpoints);
-        let most = ready
+        let parts: Vec<f64> = self.connected.iter().map(part).collect();
+        let most = zip(&parts, endpoints)
             .filter(|(_, one)| one.state == ConnectivityState::Ready)
-            .filter_map(|(since, _)| part(since))
+            .map(|(part, _)| *part)
             .fold(0.0, f64::max);
-        let relative = |since| match part(since) {
-            Some(part) if part < most => (part / most) as f32,
-            _ => 1.0,
+        let relative = |part: f64| {
+            if part < most {
+                (part / most) as f32
+            } else {
+                1.0
+            }
         };
-        self.connected.iter().map(relative).collect()
+        parts.into_iter().map(relative).collect()
     }
 }
 

@@ -172,6 +172,32 @@ fn who_is_ahead_keeps_each_of_its_picks_though_it_is_not_at_its_full_share() {
 }
 
 #[test]
+fn however_many_are_new_a_call_asks_its_child_seven_times_at_most() {
+    let asked = Arc::new(AtomicUsize::new(0));
+    let config = SlowStartConfig {
+        min_weight_percent: 1,
+        ..Default::default()
+    };
+    let child = Counted(RoundRobin::new(), asked.clone());
+    let mut policy = SlowStart::new(config, Box::new(child));
+    let mut script = Script::new(&[Idle; 100]);
+    script.set(0, Ready);
+    script.update(&mut policy);
+    script.advance(WINDOW);
+    for id in 1..100 {
+        script.set(id, Ready);
+    }
+    let picker = script.update(&mut policy).picker;
+    let mut most = 0;
+    for random in 0..1_000 {
+        let before = asked.load(Ordering::Relaxed);
+        script.pick(&*picker, &[], random);
+        most = most.max(asked.load(Ordering::Relaxed) - before);
+    }
+    assert_eq!(most, 7);
+}
+
+#[test]
 fn it_asks_to_be_called_in_steps_while_somebody_ramps_up() {
     for (window, step) in [(30_000, 1_500), (2_000, 100), (500, 100), (0, 0)] {
         let config = SlowStartConfig {
