@@ -1,4 +1,5 @@
 use std::collections::VecDeque;
+use std::hint::select_unpredictable;
 
 use super::greatest_common_divisor;
 
@@ -62,11 +63,9 @@ impl Stride {
         } = self.turns[position as usize];
         // So that neighbours do not all change hands in the same round.
         let phase = position.wrapping_mul(PHASE);
-        if round.wrapping_mul(share).wrapping_add(phase) < share {
-            place as usize
-        } else {
-            other as usize
-        }
+        let is_first = round.wrapping_mul(share).wrapping_add(phase) < share;
+        // Whose turn it is looks like chance to a branch predictor.
+        select_unpredictable(is_first, place, other) as usize
     }
 
     /// The turns that this place shares with another.
