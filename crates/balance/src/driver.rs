@@ -60,7 +60,10 @@ pub(crate) async fn drive<D>(
     }
 }
 
-struct Driver<D: Discover> {
+struct Driver<D: Discover>
+where
+    D::Service: Connectivity,
+{
     /// `None` after it has ended: its last endpoints stay.
     discover: Option<D>,
     endpoints: Endpoints<D::Key, D::Service>,
@@ -256,6 +259,7 @@ where
         let mut decision = self.steering.update(now, &view);
         let (connect, disconnect) = (take(&mut decision.connect), take(&mut decision.disconnect));
         let ejected = take(&mut decision.ejected);
+        let load_stream = decision.observe.load_stream.take();
         let (state, wake_at, last_resort) =
             (decision.state, decision.wake_at, decision.last_resort);
         let directory = self.endpoints.directory();
@@ -274,6 +278,7 @@ where
         }
         self.retired.push(last);
         shared.set_ejected(ejected, &slots);
+        self.endpoints.stream_load(load_stream);
         for index in connect {
             if let Some(slot) = slots.get(index.0) {
                 slot.service.connect();

@@ -10,7 +10,8 @@ use std::sync::{Arc, Weak};
 use std::task::{Context, Poll};
 
 use evenkeel_core::{
-    Connectivity, ConnectivityState, Endpoint, EndpointId, EndpointStats, EndpointView, Report,
+    Connectivity, ConnectivityState, Endpoint, EndpointId, EndpointStats, EndpointView, LoadStream,
+    Report,
 };
 use futures_util::future::{AbortHandle, Abortable, Aborted};
 use futures_util::stream::FuturesUnordered;
@@ -25,7 +26,7 @@ use crate::snapshot::{Owner, Slot, Slots};
 ///
 /// A change is O(1): what is O(n) waits for [`Self::present`], and is done once for all changes
 /// since the last one.
-pub(crate) struct Endpoints<K, S> {
+pub(crate) struct Endpoints<K, S: Connectivity> {
     /// Told of attempts that fail.
     demand: Arc<Demand>,
     /// In the order of discovery; `None` where one was removed since the last [`Self::present`].
@@ -44,9 +45,11 @@ pub(crate) struct Endpoints<K, S> {
     /// Endpoints came or went, or whether one takes new calls has changed: views, slots and
     /// directory must be made again.
     stale: bool,
+    /// How each of them is to report its load out of band.
+    load_stream: Option<LoadStream>,
 }
 
-struct Known<S> {
+struct Known<S: Connectivity> {
     slot: Arc<Slot<S>>,
     watch: AbortHandle,
     takes_calls: bool,
@@ -54,9 +57,17 @@ struct Known<S> {
     shown: Option<usize>,
 }
 
-impl<S> Drop for Known<S> {
+impl<S: Connectivity> Known<S> {
+    fn stream_load(&self, wanted: Option<&LoadStream>) {
+        self.slot.service.stream_load(wanted, &self.slot.stats);
+    }
+}
+
+impl<S: Connectivity> Drop for Known<S> {
     fn drop(&mut self) {
         self.watch.abort();
+        // Its running calls may keep it for long.
+        self.stream_load(None);
     }
 }
 
@@ -78,6 +89,7 @@ where
             slots: Arc::new([]),
             directory: Arc::new([]),
             stale: false,
+            load_stream: None,
         }
     }
 
@@ -111,6 +123,9 @@ where
                 owner: self.owner.clone(),
             }),
         };
+        if self.load_stream.is_some() {
+            known.stream_load(self.load_stream.as_ref());
+        }
         let place = *self.keys.entry(key).or_insert(self.known.len());
         self.places.insert(id, place);
         if place == self.known.len() {
@@ -136,6 +151,24 @@ where
     fn forget(&mut self, gone: &Known<S>) {
         self.places.remove(&gone.slot.id);
         gone.slot.service.disconnect();
+    }
+
+    /// Has all of them, and those that will come, report their load like this.
+    pub(crate) fn stream_load(&mut self, wanted: Option<LoadStream>) {
+        let is_same = match (&self.load_stream, &wanted) {
+            (None, None) => true,
+            (Some(one), Some(other)) => {
+                one.interval == other.interval && Arc::ptr_eq(&one.reader, &other.reader)
+            }
+            _ => false,
+        };
+        if is_same {
+            return;
+        }
+        self.load_stream = wanted;
+        for known in self.known.iter().flatten() {
+            known.stream_load(self.load_stream.as_ref());
+        }
     }
 
     fn watch(&self, id: EndpointId, service: S) -> AbortHandle {

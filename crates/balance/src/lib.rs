@@ -25,6 +25,7 @@ mod future;
 mod published;
 #[cfg(test)]
 mod scripted;
+mod server_stream;
 mod snapshot;
 mod subchannel;
 mod ticket;

@@ -1,6 +1,7 @@
 //! The connection slot of one endpoint, with a connectivity state.
 
 mod driver;
+mod oob;
 mod state;
 
 use std::fmt;
@@ -9,7 +10,10 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use evenkeel_core::error::{AttemptError, chain};
-use evenkeel_core::{Admit, BoxError, Connectivity, ConnectivityState, Endpoint, Outcome, Report};
+use evenkeel_core::{
+    Admit, BoxError, Connectivity, ConnectivityState, Endpoint, EndpointStats, LoadStream, Outcome,
+    Report,
+};
 use evenkeel_policy::backoff::BackoffConfig;
 use evenkeel_transport::{Connect, Connection, RequestBody};
 use http::{Request, Response};
@@ -18,7 +22,7 @@ use tokio::task::JoinHandle;
 use tonic::{Code, Status};
 use tower_service::Service;
 
-use self::state::{Reports, State};
+use self::state::{LoadWatch, Reports, State};
 
 /// How subchannels connect.
 #[derive(Clone, Debug)]
@@ -190,6 +194,14 @@ impl<C: Connect> Connectivity for Subchannel<C> {
     fn reset_backoff(&self) {
         self.shared().ask(state::Ask::ResetBackoff);
     }
+
+    fn stream_load(&self, wanted: Option<&LoadStream>, stats: &Arc<EndpointStats>) {
+        let watch = wanted.map(|stream| LoadWatch {
+            stream: stream.clone(),
+            stats: stats.clone(),
+        });
+        self.shared().stream_load(watch);
+    }
 }
 
 impl<C, B> Service<Request<B>> for Subchannel<C>
@@ -230,6 +242,12 @@ impl<C: Connect> fmt::Debug for Subchannel<C> {
 /// The connection of a subchannel that is READY, for one attempt.
 #[derive(Debug)]
 pub struct Connected<H>(Arc<H>);
+
+impl<H> Connected<H> {
+    pub(crate) const fn over(connection: Arc<H>) -> Self {
+        Self(connection)
+    }
+}
 
 impl<H, B> Service<Request<B>> for Connected<H>
 where

@@ -5,11 +5,13 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Bytes;
 use evenkeel_core::error::AttemptError;
 use evenkeel_core::{
-    Address, Admit, BoxError, Connectivity, ConnectivityState, Endpoint, Metadata, Outcome, Report,
+    Address, Admit, BoxError, Connectivity, ConnectivityState, Endpoint, EndpointStats, LoadStream,
+    Metadata, Outcome, Report,
 };
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, Stream};
@@ -55,6 +57,8 @@ pub(super) struct Fake {
     pub(super) streams: Mutex<Vec<Frames>>,
     pub(super) admitted: Mutex<Vec<Admit>>,
     pub(super) settled: Mutex<Vec<(Outcome, String)>>,
+    /// How often it was to report its load, and where to.
+    pub(super) load_streams: Mutex<Vec<(Option<Duration>, Arc<EndpointStats>)>>,
     pub(super) calls: AtomicUsize,
     pub(super) connects: AtomicUsize,
     pub(super) disconnects: AtomicUsize,
@@ -76,6 +80,7 @@ impl FakeEndpoint {
             streams: Mutex::default(),
             admitted: Mutex::default(),
             settled: Mutex::default(),
+            load_streams: Mutex::default(),
             calls: AtomicUsize::new(0),
             connects: AtomicUsize::new(0),
             disconnects: AtomicUsize::new(0),
@@ -163,6 +168,11 @@ impl Connectivity for FakeEndpoint {
     }
 
     fn reset_backoff(&self) {}
+
+    fn stream_load(&self, wanted: Option<&LoadStream>, stats: &Arc<EndpointStats>) {
+        let told = (wanted.map(|stream| stream.interval), stats.clone());
+        self.shared.load_streams.lock().push(told);
+    }
 }
 
 impl Service<Request<RequestBody>> for FakeEndpoint {

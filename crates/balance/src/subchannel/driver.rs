@@ -10,6 +10,7 @@ use evenkeel_transport::{CloseReason, Connect, Connected};
 use tracing::{debug, info, warn};
 
 use super::Means;
+use super::oob::LoadReports;
 use super::state::{Ask, State};
 use crate::dial::dial;
 
@@ -57,7 +58,7 @@ impl<C: Connect> Driver<C> {
             match self.state.asked().await {
                 Ask::Connect => return self.machine.connect(now(), fastrand::f64()),
                 Ask::ResetBackoff => self.machine.reset_backoff(),
-                Ask::Disconnect => {}
+                Ask::Disconnect | Ask::StreamLoad => {}
             }
         }
     }
@@ -77,7 +78,7 @@ impl<C: Connect> Driver<C> {
                 biased;
                 result = &mut attempt => break result,
                 ask = self.state.asked() => match ask {
-                    Ask::Connect => {}
+                    Ask::Connect | Ask::StreamLoad => {}
                     Ask::ResetBackoff => self.machine.reset_backoff(),
                     Ask::Disconnect => {
                         self.machine.disconnect();
@@ -114,7 +115,10 @@ impl<C: Connect> Driver<C> {
             mut closed,
             ..
         } = connected;
-        self.state.connection.store(Some(Arc::new(connection)));
+        // Ends with the connection, before anything is said of that.
+        let connection = Arc::new(connection);
+        let mut load = LoadReports::new(connection.clone(), self.state.clone());
+        self.state.connection.store(Some(connection));
         self.state.publish(ConnectivityState::Ready, None);
         let reason = loop {
             tokio::select! {
@@ -123,13 +127,16 @@ impl<C: Connect> Driver<C> {
                 ask = self.state.asked() => match ask {
                     // A connection that lives has reset the backoff already.
                     Ask::Connect | Ask::ResetBackoff => {}
+                    Ask::StreamLoad => load.follow(),
                     Ask::Disconnect => {
                         self.state.connection.store(None);
                         return self.machine.disconnect();
                     }
                 },
+                never = load.run() => match never {},
             }
         };
+        drop(load);
         // From here on requests come back unsent; those on the old connection run to their end.
         self.state.connection.store(None);
         self.machine.lost();
@@ -149,7 +156,7 @@ impl<C: Connect> Driver<C> {
                 biased;
                 ask = self.state.asked() => match ask {
                     // It connects by itself when the backoff is over.
-                    Ask::Connect => {}
+                    Ask::Connect | Ask::StreamLoad => {}
                     Ask::Disconnect => return self.machine.disconnect(),
                     Ask::ResetBackoff => {
                         return self.machine.skip_backoff(now(), fastrand::f64());

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use arc_swap::ArcSwapOption;
-use evenkeel_core::{BoxError, ConnectivityState, Endpoint, Report, Waiter, Waiters};
+use evenkeel_core::{
+    BoxError, ConnectivityState, Endpoint, EndpointStats, LoadStream, Report, Waiter, Waiters,
+};
 use parking_lot::Mutex;
 
 /// What a subchannel's handles and its driver share.
@@ -14,6 +16,14 @@ pub(super) struct State<H> {
     pub(super) connection: ArcSwapOption<H>,
     told: Mutex<Told>,
     asked: Mutex<Asked>,
+    load: Mutex<Option<LoadWatch>>,
+}
+
+/// How the server is to report its load, and where that goes.
+#[derive(Clone, Debug)]
+pub(super) struct LoadWatch {
+    pub(super) stream: LoadStream,
+    pub(super) stats: Arc<EndpointStats>,
 }
 
 /// The present report, and who waits for another.
@@ -30,6 +40,8 @@ pub(super) enum Ask {
     Connect,
     Disconnect,
     ResetBackoff,
+    /// Look how the load is to be reported.
+    StreamLoad,
 }
 
 /// What was asked and not yet answered. Of connecting and disconnecting the last word counts.
@@ -37,6 +49,7 @@ pub(super) enum Ask {
 struct Asked {
     connect: Option<bool>,
     reset_backoff: bool,
+    stream_load: bool,
     /// The driver, if it waits.
     driver: Option<Waker>,
 }
@@ -52,6 +65,7 @@ impl<H> State<H> {
             connection: ArcSwapOption::empty(),
             told: Mutex::new(told),
             asked: Mutex::default(),
+            load: Mutex::new(None),
         }
     }
 
@@ -103,12 +117,28 @@ impl<H> State<H> {
         });
     }
 
+    /// How the load is to be reported now.
+    pub(super) fn load(&self) -> Option<LoadWatch> {
+        self.load.lock().clone()
+    }
+
+    /// The driver is told if there is another interval; another reader it finds by itself.
+    pub(super) fn stream_load(&self, wanted: Option<LoadWatch>) {
+        let interval = |watch: &LoadWatch| watch.stream.interval;
+        let present = wanted.as_ref().map(interval);
+        let last = mem::replace(&mut *self.load.lock(), wanted);
+        if last.as_ref().map(interval) != present {
+            self.ask(Ask::StreamLoad);
+        }
+    }
+
     pub(super) fn ask(&self, ask: Ask) {
         let mut asked = self.asked.lock();
         match ask {
             Ask::Connect => asked.connect = Some(true),
             Ask::Disconnect => asked.connect = Some(false),
             Ask::ResetBackoff => asked.reset_backoff = true,
+            Ask::StreamLoad => asked.stream_load = true,
         }
         let driver = asked.driver.take();
         drop(asked);
@@ -138,6 +168,9 @@ impl Asked {
     fn take(&mut self) -> Option<Ask> {
         if mem::take(&mut self.reset_backoff) {
             return Some(Ask::ResetBackoff);
+        }
+        if mem::take(&mut self.stream_load) {
+            return Some(Ask::StreamLoad);
         }
         let connect = self.connect.take()?;
         Some(if connect {

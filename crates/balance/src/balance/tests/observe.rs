@@ -3,7 +3,7 @@
 use std::sync::atomic::AtomicBool;
 use std::task::Waker;
 
-use evenkeel_core::{Admit, LatencyConfig, Observe, ReadLoad};
+use evenkeel_core::{Admit, LatencyConfig, LoadStream, Observe, ReadLoad};
 use http::{HeaderMap, HeaderValue};
 use tokio::time::advance;
 
@@ -264,4 +264,75 @@ async fn an_endpoints_report_says_why_the_policy_ejected_it() {
     b.set_metadata(Metadata::default().with_weight(2.0));
     changed.await;
     assert_eq!(ejected(), [None, None]);
+}
+
+/// round_robin that wants load reports this often; 0 wants none.
+struct Streams(Arc<AtomicUsize>, Arc<Length>);
+
+impl Policy for Streams {
+    fn update(&mut self, now: Instant, view: &View<'_>) -> Update {
+        let mut update = RoundRobin::new().update(now, view);
+        let seconds = self.0.load(Ordering::Relaxed);
+        update.observe.load_stream = (seconds > 0).then(|| LoadStream {
+            interval: Duration::from_secs(seconds as u64),
+            reader: self.1.clone(),
+        });
+        update
+    }
+}
+
+/// What an endpoint was told of load reports, in seconds; 0 is none.
+fn told(endpoint: &FakeEndpoint) -> Vec<u64> {
+    let told = endpoint.shared.load_streams.lock();
+    told.iter()
+        .map(|(interval, _)| interval.unwrap_or_default().as_secs())
+        .collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_endpoint_hears_once_how_it_is_to_stream_its_load() {
+    let [a, b] = ["10.0.0.1:1", "10.0.0.2:1"].map(FakeEndpoint::ready);
+    let seconds = Arc::new(AtomicUsize::new(10));
+    let policy = Streams(seconds.clone(), Arc::new(Length));
+    let (channel, changes) = over(&[("a", &a)], Box::new(policy));
+    ready(&channel).await;
+    assert_eq!(told(&a), [10]);
+    let stats = a.shared.load_streams.lock()[0].1.clone();
+    assert!(Arc::ptr_eq(&stats, &channel.endpoints()[0].stats));
+
+    let changed = channel.changed();
+    changes.send(Ok(Change::Insert("b", b.clone()))).unwrap();
+    changed.await;
+    assert_eq!((told(&a), told(&b)), (vec![10], vec![10]));
+    for wanted in [20, 0] {
+        seconds.store(wanted, Ordering::Relaxed);
+        let changed = channel.changed();
+        a.set_metadata(Metadata::default().with_weight(wanted as f64 + 1.0));
+        changed.await;
+    }
+    assert_eq!((told(&a), told(&b)), (vec![10, 20, 0], vec![10, 20, 0]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_leaves_streams_no_load_whatever_calls_are_running() {
+    let [a, b] = ["10.0.0.1:1", "10.0.0.2:1"].map(FakeEndpoint::ready);
+    let policy = Streams(Arc::new(AtomicUsize::new(10)), Arc::new(Length));
+    let (mut channel, changes) = over(&[("a", &a), ("b", &b)], Box::new(policy));
+    ready(&channel).await;
+    for endpoint in [&a, &b] {
+        endpoint.script([Answer::Stream]);
+    }
+    let _running = [
+        channel.call(request()).await.unwrap(),
+        channel.call(request()).await.unwrap(),
+    ];
+    let changed = channel.changed();
+    changes.send(Ok(Change::Remove("a"))).unwrap();
+    changed.await;
+    assert_eq!((told(&a), told(&b)), (vec![10, 0], vec![10]));
+    drop(channel);
+    while told(&b).len() < 2 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(told(&b), [10, 0]);
 }

@@ -1,0 +1,137 @@
+//! Load reports that the server streams beside its calls (ORCA, gRFC A51).
+
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use evenkeel_transport::Connection;
+use http::uri::PathAndQuery;
+use prost::Message;
+use tracing::{debug, error};
+
+use super::state::{LoadWatch, State};
+use crate::server_stream::{Heard, keep_open};
+
+/// The stream of load reports over one connection, while it is asked for. Dropping it ends the stream.
+pub(super) struct LoadReports<H> {
+    connection: Arc<H>,
+    state: Arc<State<H>>,
+    stream: Option<Stream>,
+    /// The server has no such service.
+    is_unknown: bool,
+}
+
+struct Stream {
+    interval: Duration,
+    /// Boxed: most connections have none.
+    reading: Pin<Box<dyn Future<Output = ()> + Send>>,
+}
+
+impl<H: Connection> LoadReports<H> {
+    /// Over a connection that is READY from now on.
+    pub(super) fn new(connection: Arc<H>, state: Arc<State<H>>) -> Self {
+        if let Some(watch) = state.load() {
+            watch.stats.restart_load();
+        }
+        let mut reports = Self {
+            connection,
+            state,
+            stream: None,
+            is_unknown: false,
+        };
+        reports.follow();
+        reports
+    }
+
+    /// Opens, closes or replaces the stream, if another interval is asked for.
+    pub(super) fn follow(&mut self) {
+        let wanted = self.state.load().map(|watch| watch.stream.interval);
+        let present = self.stream.as_ref().map(|stream| stream.interval);
+        if wanted != present {
+            let wanted = wanted.filter(|_| !self.is_unknown);
+            self.stream = wanted.map(|interval| self.open(interval));
+        }
+    }
+
+    fn open(&self, interval: Duration) -> Stream {
+        let request = Request::every(interval).encode_to_vec().into();
+        let method = PathAndQuery::from_static(METHOD);
+        let state = self.state.clone();
+        let reading = keep_open(self.connection.clone(), method, request, move |heard| {
+            hear(&state, heard);
+        });
+        Stream {
+            interval,
+            reading: Box::pin(reading),
+        }
+    }
+
+    /// Takes in what comes, for ever. Cancel safe.
+    pub(super) async fn run(&mut self) -> Infallible {
+        if let Some(stream) = &mut self.stream {
+            stream.reading.as_mut().await;
+            self.stream = None;
+            self.is_unknown = true;
+        }
+        std::future::pending().await
+    }
+}
+
+fn hear<H>(state: &State<H>, heard: Heard) {
+    match heard {
+        Heard::Message(report) => {
+            if let Some(LoadWatch { stream, stats }) = state.load()
+                && let Some(weight) = stream.reader.weight(&report)
+            {
+                stats.record_load(tokio::time::Instant::now().into_std(), weight);
+            }
+        }
+        Heard::Ended(status) => {
+            debug!(endpoint = %state.endpoint(), %status, "load reports ended, asking again");
+        }
+        Heard::Unimplemented(status) => {
+            error!(endpoint = %state.endpoint(), %status, "no load reports: its server has none");
+        }
+    }
+}
+
+const METHOD: &str = "/xds.service.orca.v3.OpenRcaService/StreamCoreMetrics";
+
+/// `xds.service.orca.v3.OrcaLoadReportRequest`.
+#[derive(Clone, PartialEq, Message)]
+struct Request {
+    #[prost(message, optional, tag = "1")]
+    report_interval: Option<Interval>,
+    /// None of them makes a weight.
+    #[prost(string, repeated, tag = "2")]
+    request_cost_names: Vec<String>,
+}
+
+/// `google.protobuf.Duration`.
+#[derive(Clone, Copy, PartialEq, Message)]
+struct Interval {
+    #[prost(int64, tag = "1")]
+    seconds: i64,
+    #[prost(int32, tag = "2")]
+    nanos: i32,
+}
+
+impl Request {
+    fn every(interval: Duration) -> Self {
+        let interval = interval.min(LONGEST);
+        Self {
+            report_interval: Some(Interval {
+                seconds: interval.as_secs().cast_signed(),
+                nanos: interval.subsec_nanos().cast_signed(),
+            }),
+            request_cost_names: Vec::new(),
+        }
+    }
+}
+
+/// The most that a `google.protobuf.Duration` can be.
+const LONGEST: Duration = Duration::from_secs(315_576_000_000);
+
+#[cfg(test)]
+mod tests;
