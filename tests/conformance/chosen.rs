@@ -5,9 +5,13 @@ use evenkeel_service_config::ServiceConfig;
 
 /// The policy `name` with `config`.
 pub(crate) fn policy(name: &str, config: &str) -> Box<dyn Policy> {
+    parsed(name, config).load_balancing().build()
+}
+
+/// A service config that chooses the policy `name` with `config`, for channels in great numbers.
+pub(crate) fn parsed(name: &str, config: &str) -> ServiceConfig {
     let parsed = ServiceConfig::parse(&document(name, config));
-    let parsed = parsed.unwrap_or_else(|error| panic!("{config}: {error}"));
-    parsed.load_balancing().build()
+    parsed.unwrap_or_else(|error| panic!("{config}: {error}"))
 }
 
 /// Why a service config with this policy is refused.

@@ -2,8 +2,14 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
+mod a113_pick_first;
+mod a21_service_config;
+mod a24_lb_config;
 mod a42_ring_hash;
+mod a48_least_request;
 mod a50_outlier_detection;
 mod a58_weighted_round_robin;
+mod a61_pick_first;
+mod a62_pick_first;
 mod a68_random_subsetting;
 mod chosen;
