@@ -45,7 +45,7 @@ impl BalanceLayer {
     }
 
     /// The same by a config that may change: another policy takes over gracefully, the same one
-    /// with another config keeps what it has learnt, and no connection is lost by either
+    /// with another config keeps what it has learnt, and neither loses a connection that it wants
     /// ([`GracefulSwitch`](evenkeel_policy::lb::GracefulSwitch)).
     #[must_use]
     pub fn live(config: &LiveConfig) -> Self {

@@ -48,22 +48,23 @@ impl Demand {
         self.driver.register(driver);
     }
 
-    pub(crate) fn is_call_waiting(&self) -> bool {
-        self.call_waiting.load(Ordering::Acquire)
+    /// Whether a call waits, or a picker has had its policy asked again.
+    pub(crate) fn is_asked(&self) -> bool {
+        self.call_waiting.load(Ordering::Acquire) || self.picker_asks.load(Ordering::Acquire)
     }
 
-    pub(crate) fn take_call_waiting(&self) -> bool {
-        self.call_waiting.swap(false, Ordering::AcqRel)
-    }
-
-    pub(crate) fn take_failure(&self) -> bool {
+    /// Whether there was a failure that the policy wants to know.
+    pub(crate) fn has_failure(&self) -> bool {
         self.attempt_failed.load(Ordering::Acquire)
-            && self.attempt_failed.swap(false, Ordering::AcqRel)
     }
 
-    /// Whether a picker has had its policy asked again.
-    pub(crate) fn take_picker_asks(&self) -> bool {
-        self.picker_asks.load(Ordering::Acquire) && self.picker_asks.swap(false, Ordering::AcqRel)
+    /// The policy is about to be asked: whether a call waits, and whether a picker wanted it.
+    pub(crate) fn take(&self) -> (bool, bool) {
+        self.attempt_failed.store(false, Ordering::Release);
+        (
+            self.call_waiting.swap(false, Ordering::AcqRel),
+            self.picker_asks.swap(false, Ordering::AcqRel),
+        )
     }
 
     /// What the policy wants to know from now on.

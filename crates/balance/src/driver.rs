@@ -1,5 +1,6 @@
 //! The one task of a channel: drains discovery and reports, runs the policy, publishes snapshots.
 
+mod pace;
 mod retired;
 mod steering;
 
@@ -19,8 +20,9 @@ use tokio::task::coop::has_budget_remaining;
 use tokio::task::yield_now;
 use tokio::time::{Sleep, sleep};
 use tower::discover::{Change, Discover};
-use tracing::{debug, info, warn};
+use tracing::{debug, warn};
 
+use self::pace::Pace;
 use self::retired::Retired;
 pub(crate) use self::steering::Steering;
 use crate::endpoints::Endpoints;
@@ -48,6 +50,8 @@ pub(crate) async fn drive<D>(
         retired: Retired::new(),
         changes: 0,
         wake_at: None,
+        last_resort_told: None,
+        asks: Pace::new(ASKED_APART),
         failure_due: None,
         errors: 0,
         pause: None,
@@ -76,6 +80,10 @@ where
     /// Taken in since the policy was asked last.
     changes: usize,
     wake_at: Option<Pin<Box<Sleep>>>,
+    /// When the log was last told of calls to endpoints that are held back.
+    last_resort_told: Option<Instant>,
+    /// When it may be asked again because calls or pickers want it.
+    asks: Pace,
     /// Set while an attempt has failed that the policy has not been asked about.
     failure_due: Option<Pin<Box<Sleep>>>,
     /// Errors of discovery in a row.
@@ -83,6 +91,9 @@ where
     /// Discovery is left alone until then, because it does nothing but fail.
     pause: Option<Pin<Box<Sleep>>>,
 }
+
+/// How soon the policy is asked again at its own wish or a picker's, or for another call that waits.
+const ASKED_APART: Duration = Duration::from_millis(1);
 
 /// How long the policy is not asked about a failure, so that it hears of many at once.
 const FAILURES_TOGETHER: Duration = Duration::from_millis(10);
@@ -146,8 +157,10 @@ where
         // Registered before it looks, so that no call is missed.
         let demand = &self.shared.0.demand;
         demand.register(cx.waker());
-        due |= demand.is_call_waiting() | demand.take_picker_asks();
-        if demand.take_failure() && self.failure_due.is_none() {
+        if demand.is_asked() {
+            due |= self.asks.poll(cx).is_ready();
+        }
+        if self.failure_due.is_none() && demand.has_failure() {
             self.failure_due = Some(Box::pin(sleep(FAILURES_TOGETHER)));
         }
         if let Some(failure_due) = &mut self.failure_due
@@ -243,15 +256,30 @@ where
         self.discovery = discovered;
     }
 
+    /// A fleet in trouble goes to and fro with each breaker that probes: once a minute will do.
+    fn may_tell_last_resort(&mut self, now: Instant) -> bool {
+        let is_news = self
+            .last_resort_told
+            .is_none_or(|told| now.saturating_duration_since(told) >= Duration::from_secs(60));
+        if is_news {
+            self.last_resort_told = Some(now);
+        }
+        is_news
+    }
+
     /// Asks the policy and carries out what it says.
     fn decide(&mut self) {
         self.changes = 0;
         self.failure_due = None;
         let shared = &self.shared.0;
+        let (call_waiting, picker_asks) = shared.demand.take();
+        if call_waiting || picker_asks {
+            self.asks.happened();
+        }
         let (endpoints, slots) = self.endpoints.present();
         let mut view = View::new(endpoints, fastrand::u64(..))
             .with_waker(&self.asked)
-            .with_call_waiting(shared.demand.take_call_waiting());
+            .with_call_waiting(call_waiting);
         if let Discovered::Failed(error) = &self.discovery {
             view = view.with_discovery(Discovery::Failed(&**error));
         }
@@ -267,17 +295,13 @@ where
             shared.directory.store(Arc::new(directory));
         }
         // First the snapshot, then the connections: what they report comes after it.
+        shared.set_ejected(ejected, &slots);
         let last = shared.publish(decision, slots.clone());
         debug!(%state, version = last.version + 1, endpoints = slots.len(), "new picker");
-        match (last.admit, last_resort) {
-            (Admit::Normally, true) => {
-                warn!("endpoints that are held back get calls: there are too few others");
-            }
-            (Admit::LastResort, false) => info!("endpoints that are held back get no more calls"),
-            _ => {}
+        if last_resort && last.admit == Admit::Normally && self.may_tell_last_resort(now) {
+            warn!("endpoints that are held back get calls: there are too few others");
         }
         self.retired.push(last);
-        shared.set_ejected(ejected, &slots);
         self.endpoints.stream_load(load_stream);
         for index in connect {
             if let Some(slot) = slots.get(index.0) {
@@ -289,7 +313,8 @@ where
                 slot.service.disconnect();
             }
         }
-        self.wake_at = wake_at.map(|at| Box::pin(tokio::time::sleep_until(at.into())));
+        let soonest = now + ASKED_APART;
+        self.wake_at = wake_at.map(|at| Box::pin(tokio::time::sleep_until(at.max(soonest).into())));
     }
 }
 

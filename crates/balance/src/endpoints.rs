@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use std::future::poll_fn;
 use std::hash::Hash;
 use std::pin::{Pin, pin};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Weak};
 use std::task::{Context, Poll};
 
@@ -119,6 +120,7 @@ where
                 service,
                 stats: Arc::<EndpointStats>::default(),
                 demand: self.demand.clone(),
+                is_gone: AtomicBool::new(false),
                 report: Mutex::new(report),
                 owner: self.owner.clone(),
             }),
@@ -150,7 +152,7 @@ where
     /// handle of the channel that nobody calls remembers the snapshot of its last call.
     fn forget(&mut self, gone: &Known<S>) {
         self.places.remove(&gone.slot.id);
-        gone.slot.service.disconnect();
+        gone.slot.retire();
     }
 
     /// Has all of them, and those that will come, report their load like this.

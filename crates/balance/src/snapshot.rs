@@ -1,13 +1,14 @@
 //! What the driver publishes and every call reads.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 
 use arc_swap::ArcSwap;
 use evenkeel_core::error::{ChannelClosed, NoEndpoint, NotReady};
 use evenkeel_core::{
-    Admit, ConnectivityState, Endpoint, EndpointId, EndpointIndex, EndpointStats, Pick, PickArgs,
-    Picked, Picker, Report, Update,
+    Admit, Connectivity, ConnectivityState, Endpoint, EndpointId, EndpointIndex, EndpointStats,
+    Pick, PickArgs, Picked, Picker, Report, Update,
 };
 use parking_lot::Mutex;
 use tokio::sync::watch;
@@ -40,10 +41,33 @@ pub(crate) struct Slot<S> {
     pub(crate) service: S,
     pub(crate) stats: Arc<EndpointStats>,
     pub(crate) demand: Arc<Demand>,
+    /// It was removed: nobody connects it any more.
+    pub(crate) is_gone: AtomicBool,
     /// The last word about it; written by the driver, read by observers and for error texts.
     pub(crate) report: Mutex<Report>,
     /// The channel it is of, for a request that comes back.
     pub(crate) owner: Weak<Owner<S>>,
+}
+
+impl<S: Connectivity> Slot<S> {
+    /// Has it leave IDLE, for a call that wants it: one that picks from an old snapshot may want
+    /// what is gone.
+    #[cold]
+    pub(crate) fn connect(&self) {
+        if !self.is_gone.load(Ordering::Acquire) {
+            self.service.connect();
+            // Of connecting and disconnecting the last word counts.
+            if self.is_gone.load(Ordering::Acquire) {
+                self.service.disconnect();
+            }
+        }
+    }
+
+    /// It was removed.
+    pub(crate) fn retire(&self) {
+        self.is_gone.store(true, Ordering::Release);
+        self.service.disconnect();
+    }
 }
 
 impl<S> Slot<S> {
@@ -110,31 +134,34 @@ impl<S> Shared<S> {
                 Admit::Normally
             },
         });
-        self.version.send_replace(version);
         self.state
             .send_if_modified(|shown| std::mem::replace(shown, state) != state);
+        // Last: who waits for it sees all of the decision.
+        self.version.send_replace(version);
         last
     }
 
     /// What the policy says of its ejections; tells of those that are new or over.
     pub(crate) fn set_ejected(&self, ejected: Vec<(EndpointIndex, Reason)>, slots: &Slots<S>) {
-        let mut known = self.ejected.lock();
-        if ejected.is_empty() && known.is_empty() {
+        if ejected.is_empty() && self.ejected.lock().is_empty() {
             return;
         }
         let slot = |index: EndpointIndex| slots.get(index.0);
-        let named = ejected
+        let ejected: HashMap<_, _> = ejected
             .into_iter()
-            .filter_map(|(index, reason)| Some((slot(index)?, reason)));
-        let mut over = std::mem::take(&mut *known);
-        for (slot, reason) in named {
-            if over.remove(&slot.id).is_none() {
-                tracing::warn!(endpoint = %slot.endpoint(), %reason, "endpoint ejected");
+            .filter_map(|(index, reason)| Some((slot(index)?.id, reason)))
+            .collect();
+        let before = std::mem::replace(&mut *self.ejected.lock(), ejected.clone());
+        for slot in slots.iter() {
+            match (before.get(&slot.id), ejected.get(&slot.id)) {
+                (None, Some(reason)) => {
+                    tracing::warn!(endpoint = %slot.endpoint(), %reason, "endpoint ejected");
+                }
+                (Some(_), None) => {
+                    tracing::info!(endpoint = %slot.endpoint(), "endpoint no longer ejected");
+                }
+                _ => {}
             }
-            known.insert(slot.id, reason);
-        }
-        for slot in slots.iter().filter(|slot| over.contains_key(&slot.id)) {
-            tracing::info!(endpoint = %slot.endpoint(), "endpoint no longer ejected");
         }
     }
 

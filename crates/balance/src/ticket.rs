@@ -60,7 +60,7 @@ impl<S: Connectivity> EndpointTicket<S> {
         let outcome = Outcome::Failure(status.code());
         if attempt.is_some_and(|it| it.progress() == Progress::NotSent) {
             // The connection's business: it says nothing about whoever answers there.
-            self.end(outcome);
+            self.slot.stats.unsent();
             self.slot
                 .service
                 .settle(self.admission, Outcome::Abandoned, "");

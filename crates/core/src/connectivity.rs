@@ -142,7 +142,8 @@ pub enum Admit {
     /// As the endpoint's last report has it.
     Normally,
     /// Nothing is left but endpoints that are [held back](Report::held_back): whoever said so of
-    /// this one lets the attempt pass, and draws no conclusion from how it ends.
+    /// this one lets the attempt pass. What it would not have admitted normally counts for nothing
+    /// there.
     LastResort,
 }
 

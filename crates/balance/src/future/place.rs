@@ -157,7 +157,7 @@ fn pick<'a, S: Connectivity, B>(
         Pick::Endpoint(index) => index.0,
         Pick::Connect(index) => {
             if let Some(slot) = snapshot.slots.get(index.0) {
-                slot.service.connect();
+                slot.connect();
             }
             return Picked::Queue;
         }

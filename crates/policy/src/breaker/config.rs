@@ -41,7 +41,8 @@ pub struct BreakerConfig {
     /// CANCELLED, which counts neither way.
     pub failures: CodeSet,
     /// Whether calls pass it while it is open, when the LB policy has nothing else left: all
-    /// other endpoints are held back as well. Such calls count for nothing here. Default false:
+    /// other endpoints are held back as well. Such calls count for nothing here, and one that was
+    /// opened by hand refuses them too. Default false:
     /// an open breaker refuses, also when all are open. True is for fleets in which a few answers
     /// are better than none; `evenkeel.panic_threshold` says what "nothing else" is.
     pub last_resort: bool,

@@ -64,6 +64,12 @@ impl Admission {
         Self::closed(u64::MAX)
     }
 
+    /// Whether it is one of those.
+    #[must_use]
+    pub const fn is_unrecorded(&self) -> bool {
+        self.generation == u64::MAX
+    }
+
     /// The generation it belongs to.
     #[must_use]
     pub const fn generation(&self) -> u64 {
@@ -155,6 +161,26 @@ impl Machine {
                 retry_in: Duration::ZERO,
             }),
         }
+    }
+
+    /// The same for an attempt for which nothing else is left: it passes an open breaker whose
+    /// config [lets it](BreakerConfig::last_resort), unless the breaker was opened by hand, and how it
+    /// ends counts for nothing. A half-open one takes it as a probe while it has a place.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Self::admit`].
+    pub fn admit_as_last_resort(&mut self, now: Instant) -> Result<Admission, Refused> {
+        match self.admit(now) {
+            Err(_) if self.is_last_resort() => Ok(Admission::unrecorded()),
+            admitted => admitted,
+        }
+    }
+
+    /// Whether attempts would pass for which nothing else is left.
+    #[must_use]
+    pub fn is_last_resort(&self) -> bool {
+        self.config.last_resort && !matches!(self.state, State::Open { until: None })
     }
 
     /// Takes an admitted attempt's outcome. `random` is uniform over all of `u64`.

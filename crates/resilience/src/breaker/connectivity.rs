@@ -36,11 +36,8 @@ impl<S: Connectivity> Connectivity for Breaker<S> {
     #[inline]
     fn admit(&self, admit: Admit) -> Result<(S::Sender, Self::Admission), BoxError> {
         let (sender, inner) = self.inner.admit(admit)?;
-        match self.shared.admit() {
+        match self.shared.admit(admit) {
             Ok(admission) => Ok((sender, (admission, inner))),
-            Err(_) if admit == Admit::LastResort && self.shared.is_last_resort() => {
-                Ok((sender, (Admission::unrecorded(), inner)))
-            }
             Err(open) => {
                 self.inner.settle(inner, Outcome::Abandoned, "");
                 Err(open.into())

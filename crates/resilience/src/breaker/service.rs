@@ -1,8 +1,8 @@
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use evenkeel_core::Deadline;
 use evenkeel_core::error::{AttemptError, BoxError, into_status};
+use evenkeel_core::{Admit, Deadline};
 use http::{Request, Response};
 use http_body::Body;
 use tonic::{Code, Status};
@@ -70,7 +70,7 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        let admission = match self.shared.admit() {
+        let admission = match self.shared.admit(Admit::Normally) {
             Ok(admission) => admission,
             Err(open) => {
                 let error = AttemptError::unsent(request, open);

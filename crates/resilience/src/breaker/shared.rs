@@ -6,7 +6,7 @@ use std::task::Context;
 use std::time::{Duration, Instant};
 
 use evenkeel_core::error::BreakerOpen;
-use evenkeel_core::{BreakerState, Endpoint, Outcome, Waited, Waiter, Waiters};
+use evenkeel_core::{Admit, BreakerState, Endpoint, Outcome, Waited, Waiter, Waiters};
 use evenkeel_policy::breaker::{Admission, BreakerConfig, Machine};
 use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::watch;
@@ -16,7 +16,7 @@ use super::BreakerStatus;
 /// One breaker, shared by the clones of its service, their calls and its handles.
 pub(super) struct Shared {
     config: Arc<BreakerConfig>,
-    /// The machine's generation, [`CLOSED`] and [`QUIET`]: all that a call needs to know as long
+    /// The machine's generation, [`CLOSED`], [`QUIET`] and [`PASSED`]: all that a call needs to know as long
     /// as nothing is wrong. Written under the lock; reading an old one is as if the call had come
     /// a little earlier.
     summary: AtomicU64,
@@ -54,7 +54,9 @@ enum Name {
 const CLOSED: u64 = 1;
 /// Successes need not be settled.
 const QUIET: u64 = 2;
-const FLAGS: u32 = 2;
+/// Open, and passed by attempts for which nothing else is left.
+const PASSED: u64 = 4;
+const FLAGS: u32 = 3;
 
 impl Shared {
     pub(super) fn new(config: Arc<BreakerConfig>, name: Option<Arc<str>>) -> Self {
@@ -75,13 +77,20 @@ impl Shared {
     }
 
     /// Admits an attempt or says why not.
-    pub(super) fn admit(&self) -> Result<Admission, BreakerOpen> {
+    pub(super) fn admit(&self, admit: Admit) -> Result<Admission, BreakerOpen> {
         let summary = self.summary.load(Ordering::Relaxed);
         if summary & CLOSED != 0 {
             return Ok(Admission::closed(summary >> FLAGS));
         }
+        if admit == Admit::LastResort && summary & PASSED != 0 {
+            return Ok(Admission::unrecorded());
+        }
         let mut state = self.state.lock();
-        let admitted = state.machine.admit(now()).map_err(|refused| {
+        let admitted = match admit {
+            Admit::Normally => state.machine.admit(now()),
+            Admit::LastResort => state.machine.admit_as_last_resort(now()),
+        };
+        let admitted = admitted.map_err(|refused| {
             state.refusals += 1;
             state.refusal(refused.retry_in)
         });
@@ -91,7 +100,7 @@ impl Shared {
 
     /// Whether calls pass it when nothing else is left.
     pub(super) fn is_last_resort(&self) -> bool {
-        self.config.last_resort
+        self.state.lock().machine.is_last_resort()
     }
 
     /// Takes the outcome of an admitted attempt; `text` tells its failure if it trips the breaker.
@@ -101,6 +110,9 @@ impl Shared {
         outcome: Outcome,
         text: impl FnOnce() -> String,
     ) {
+        if admission.is_unrecorded() {
+            return;
+        }
         if !admission.is_probe() {
             let summary = self.summary.load(Ordering::Relaxed);
             let is_quiet = summary == (admission.generation() << FLAGS | CLOSED | QUIET);
@@ -297,7 +309,11 @@ fn summary(machine: &Machine) -> u64 {
     } else {
         0
     };
-    machine.generation() << FLAGS | closed | quiet
+    let passed = match machine.state() {
+        BreakerState::Open if machine.is_last_resort() => PASSED,
+        _ => 0,
+    };
+    machine.generation() << FLAGS | closed | quiet | passed
 }
 
 /// The time as tokio has it, which tests pause.

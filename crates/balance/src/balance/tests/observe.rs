@@ -125,16 +125,102 @@ async fn a_policy_hears_once_of_many_failures() {
     let (channel, _changes) = over(&[("a", &endpoint)], Box::new(policy));
     ready(&channel).await;
     let before = updates.load(Ordering::Relaxed);
-    for _ in 0..20 {
+    let heard = || updates.load(Ordering::Relaxed) - before;
+    for _ in 0..9 {
         endpoint.script([Answer::TrailersOnly(Code::ResourceExhausted)]);
         call(&channel, request()).await.unwrap();
+        // The driver gets its turn, and time passes.
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        assert_eq!(heard(), 0);
     }
-    let changed = channel.changed();
-    timeout(Duration::from_millis(50), changed).await.unwrap();
-    assert_eq!(updates.load(Ordering::Relaxed), before + 1);
+    tokio::time::sleep(Duration::from_millis(5)).await;
+    assert_eq!(heard(), 1, "of all of them");
     call(&channel, request()).await.unwrap();
     tokio::time::sleep(Duration::from_secs(1)).await;
-    assert_eq!(updates.load(Ordering::Relaxed), before + 1, "a success");
+    assert_eq!(heard(), 1, "a success is none");
+    endpoint.script([Answer::TrailersOnly(Code::ResourceExhausted)]);
+    call(&channel, request()).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(heard(), 2);
+}
+
+/// Wants to be asked again and again, to no avail.
+#[derive(Debug)]
+struct Restless {
+    updates: Arc<AtomicUsize>,
+    waker: Option<Waker>,
+}
+
+impl Policy for Restless {
+    fn update(&mut self, now: Instant, view: &View<'_>) -> Update {
+        self.updates.fetch_add(1, Ordering::Relaxed);
+        let picker = Self {
+            updates: self.updates.clone(),
+            waker: view.waker.cloned(),
+        };
+        let mut update = Update::new(ConnectivityState::Idle, Arc::new(picker));
+        update.wake_at = Some(now);
+        update
+    }
+}
+
+impl Picker for Restless {
+    fn pick(&self, _: &PickArgs<'_>) -> Pick {
+        self.waker.as_ref().unwrap().wake_by_ref();
+        Pick::Queue
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_policy_that_never_rests_does_not_take_a_core() {
+    let endpoint = FakeEndpoint::new("10.0.0.1:1", ConnectivityState::Idle);
+    let policy = Restless {
+        updates: Arc::default(),
+        waker: None,
+    };
+    let updates = policy.updates.clone();
+    let (channel, _changes) = over(&[("a", &endpoint)], Box::new(policy));
+    let _waiting = in_background(&channel, request());
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    let asked = updates.load(Ordering::Relaxed);
+    assert!((20..=220).contains(&asked), "{asked}");
+}
+
+/// Connects to its first endpoint for each call.
+#[derive(Debug)]
+struct OnDemand;
+
+impl Policy for OnDemand {
+    fn update(&mut self, _: Instant, view: &View<'_>) -> Update {
+        let first = view.endpoints.first().map(|one| one.state);
+        let state = first.unwrap_or(ConnectivityState::Connecting);
+        Update::new(state, Arc::new(Self))
+    }
+}
+
+impl Picker for OnDemand {
+    fn pick(&self, _: &PickArgs<'_>) -> Pick {
+        Pick::Connect(EndpointIndex(0))
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_endpoint_that_was_removed_is_not_connected_for_a_late_call() {
+    let endpoint = FakeEndpoint::new("10.0.0.1:1", ConnectivityState::Connecting);
+    let (channel, changes) = over(&[("a", &endpoint)], Box::new(OnDemand));
+    let connects = || endpoint.shared.connects.load(Ordering::Relaxed);
+    tokio::time::sleep(Duration::from_millis(10)).await;
+    let _waiting = in_background(&channel, request());
+    tokio::time::sleep(Duration::from_millis(10)).await;
+    let before = connects();
+    assert!(before > 0);
+
+    // As a call that picks from an old snapshot would.
+    let slot = channel.shared().directory.load()[0].clone();
+    changes.send(Ok(Change::Remove("a"))).unwrap();
+    tokio::time::sleep(Duration::from_millis(10)).await;
+    slot.connect();
+    assert_eq!(connects(), before);
 }
 
 /// Connects to whom a call wants: the last one.
