@@ -2,29 +2,34 @@
 //! takes until the snapshot that shows it is published.
 //!
 //! In CPU time of the thread, in interleaved rounds. Two threads disturb each other only while both
-//! run: a round in which one of them was kept from its core does not count, and where no round
-//! is left, there is no figure. Usage:
+//! run: a round in which one of them was kept from its core, or that they did not run through
+//! together, does not count, and where no round is left, there is no figure. Usage:
 //!
 //! ```text
 //! cargo bench -p evenkeel-bench-pick -- [--rounds N] [--json FILE]
 //! ```
 
+use std::hint::black_box;
 use std::sync::Barrier;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use evenkeel_bench_harness::{alloc, cpu};
-use evenkeel_bench_pick::{ALL, CHANGES, Case, Channel, Picking};
+use evenkeel_bench_pick::{ALL, CHANGES, Case, Channel};
 use serde::Serialize;
 
 const ENDPOINTS: [usize; 3] = [10, 1_000, 10_000];
 const PICKS: u64 = 100_000;
+/// Few enough to be made while neither thread is interrupted.
+const PICKS_ON_TWO: u64 = 20_000;
 const AT_ONCE: [usize; 2] = [1, 1_000];
 
 /// Everything that a run found.
 #[derive(Debug, Default, Serialize)]
 struct Found {
     rounds: usize,
+    /// ns on two threads, of each round: [`counting_on_two`].
+    counting: Vec<f64>,
     picks: Vec<Picks>,
     updates: Vec<Updated>,
 }
@@ -69,6 +74,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
     let found = Found {
         rounds,
+        counting: counting_on_two(rounds),
         picks: picks(rounds),
         updates: updates(rounds)?,
     };
@@ -102,49 +108,103 @@ fn picks(rounds: usize) -> Vec<Picks> {
                 let alone = scope.spawn(|| {
                     cpu::pin(cpu::CLIENT);
                     picking.picks(PICKS / 10);
-                    time(|| picking.picks(PICKS)).0
+                    time(|| picking.picks(PICKS)).ns
                 });
                 alone.join().expect("it does not panic")
             });
             row.one_thread.push(ns / PICKS as f64);
-            row.two_threads
-                .extend(on_two(picking).map(|ns| ns / PICKS as f64));
+            row.two_threads.extend(on_two(|picks| picking.picks(picks)));
         }
     }
     found
 }
 
-/// The CPU time of a run in ns, and how much of the time on the wall that was.
-fn time(run: impl FnOnce()) -> (f64, f64) {
-    #[expect(clippy::disallowed_methods, reason = "a benchmark measures time")]
-    let wall = Instant::now();
-    let begin = cpu::of_thread();
-    run();
-    let used = (cpu::of_thread() - begin).as_nanos() as f64;
-    (used, used / wall.elapsed().as_nanos() as f64)
+/// A run: what it took of its core, and when it was.
+struct Timed {
+    /// CPU time, in ns.
+    ns: f64,
+    began: Instant,
+    ended: Instant,
 }
 
-/// The slower thread's ns, if neither was interrupted for long.
-fn on_two(picking: &Picking) -> Option<f64> {
-    let (barrier, arrived) = (&Barrier::new(2), &AtomicUsize::new(0));
+impl Timed {
+    /// Whether it had its core nearly all the time.
+    fn is_undisturbed(&self) -> bool {
+        self.ns > 0.95 * (self.ended - self.began).as_nanos() as f64
+    }
+
+    /// The part of it that another ran beside it.
+    fn beside(&self, other: &Self) -> f64 {
+        let together = self.ended.min(other.ended) - self.began.max(other.began);
+        together.as_secs_f64() / (self.ended - self.began).as_secs_f64()
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "a benchmark measures time")]
+fn time(run: impl FnOnce()) -> Timed {
+    let began = Instant::now();
+    let begin = cpu::of_thread();
+    run();
+    let ns = (cpu::of_thread() - begin).as_nanos() as f64;
+    Timed {
+        ns,
+        began,
+        ended: Instant::now(),
+    }
+}
+
+/// What two threads pay for a counter that both draw from, with nothing else in a pick but a random
+/// number: what stands between a policy that gives turns and its figure on two threads.
+fn counting_on_two(rounds: usize) -> Vec<f64> {
+    let counter = &Counter(AtomicU64::new(0));
+    let draw = |times| {
+        for _ in 0..times {
+            let turn = counter.0.fetch_add(1, Ordering::Relaxed);
+            black_box(turn ^ fastrand::u64(..));
+        }
+    };
+    (0..rounds).filter_map(|_| on_two(draw)).collect()
+}
+
+#[repr(align(128))]
+struct Counter(AtomicU64);
+
+/// The slower thread's ns per pick, if the other one was there all the time, and neither was
+/// interrupted.
+fn on_two(run: impl Fn(u64) + Sync) -> Option<f64> {
+    let barrier = &Barrier::new(2);
+    let (arrived, finished) = (&AtomicUsize::new(0), &AtomicUsize::new(0));
+    let run = &run;
     let run = move |core| {
         cpu::pin(core);
-        picking.picks(PICKS / 10);
+        run(PICKS_ON_TWO / 2);
         barrier.wait();
         // Both are awake before either begins; unless their cores are taken from them.
         arrived.fetch_add(1, Ordering::AcqRel);
         while arrived.load(Ordering::Acquire) < 2 {
             std::hint::spin_loop();
         }
-        time(|| picking.picks(PICKS))
+        let mut measured = None;
+        let all = time(|| {
+            measured = Some(time(|| run(PICKS_ON_TWO)));
+            // Whoever is first stays in the way of the other.
+            finished.fetch_add(1, Ordering::AcqRel);
+            while finished.load(Ordering::Acquire) < 2 {
+                run(100);
+            }
+        });
+        (measured.expect("it has run"), all)
     };
-    let ((a, a_ran), (b, b_ran)) = std::thread::scope(|scope| {
+    let (a, b) = std::thread::scope(|scope| {
         let other = scope.spawn(move || run(cpu::SERVER));
         let this = scope.spawn(move || run(cpu::CLIENT));
         let expect = "it does not panic";
         (this.join().expect(expect), other.join().expect(expect))
     });
-    (a_ran.min(b_ran) > 0.95).then_some(a.max(b))
+    let is_undisturbed = a.1.is_undisturbed() && b.1.is_undisturbed();
+    let (slower, other) = if a.0.ns > b.0.ns { (a, b) } else { (b, a) };
+    let together = slower.0.beside(&other.1) > 0.95;
+    (is_undisturbed && together).then(|| slower.0.ns / PICKS_ON_TWO as f64)
 }
 
 fn updates(rounds: usize) -> std::io::Result<Vec<Updated>> {
@@ -161,7 +221,7 @@ fn updates(rounds: usize) -> std::io::Result<Vec<Updated>> {
                         let run = || channel.change(change, at_once);
                         let ((), counted) = alloc::during(run);
                         let micros = (0..rounds).map(|_| {
-                            let used = time(|| channel.change(change, at_once)).0;
+                            let used = time(|| channel.change(change, at_once)).ns;
                             Duration::from_nanos(used as u64).as_secs_f64() * 1e6
                         });
                         found.push(Updated {
@@ -200,6 +260,8 @@ fn print(found: &Found) {
             two_threads.len()
         );
     }
+    let counting = least_and_median(&found.counting);
+    println!("\nA counter that two threads draw from: {counting} ns");
     println!("\n| policy | change | endpoints | µs | allocations |");
     println!("|---|---|--:|--:|--:|");
     for row in &found.updates {
