@@ -9,6 +9,7 @@ mod builder;
 mod incarnation;
 mod io;
 mod load_report;
+mod open_rca;
 mod record;
 mod script;
 mod seen;
@@ -108,6 +109,12 @@ impl UserServer {
     /// Reports this load with the end of each call from now on, or none.
     pub fn report_load(&self, report: Option<&OrcaLoadReport>) {
         self.script().report_load(report);
+    }
+
+    /// Streams this load, now and to whoever asks later, or none; a server with
+    /// [`Builder::open_rca`].
+    pub fn stream_load(&self, report: Option<&OrcaLoadReport>) {
+        self.script().stream_load(report);
     }
 
     /// Holds back every message of a stream from now on.

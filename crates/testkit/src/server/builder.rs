@@ -20,6 +20,7 @@ pub struct Builder {
     path: Option<PathBuf>,
     tls: Option<Arc<ServerConfig>>,
     max_concurrent_streams: Option<u32>,
+    open_rca: bool,
 }
 
 impl Builder {
@@ -53,6 +54,13 @@ impl Builder {
         self
     }
 
+    /// Has `xds.service.orca.v3.OpenRcaService`, which streams what
+    /// [`UserServer::stream_load`] says; unset: it is UNIMPLEMENTED.
+    pub fn open_rca(mut self) -> Self {
+        self.open_rca = true;
+        self
+    }
+
     /// Starts it; it listens when this returns.
     ///
     /// # Errors
@@ -73,6 +81,7 @@ impl Builder {
             address,
             tls: self.tls,
             max_concurrent_streams: self.max_concurrent_streams,
+            open_rca: self.open_rca,
             script: Script::default(),
             counters: Counters::default(),
         });

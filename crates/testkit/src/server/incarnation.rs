@@ -13,6 +13,7 @@ use tonic::transport::Server;
 
 use super::io::{Io, Raw};
 use super::load_report::LoadReportLayer;
+use super::open_rca::OpenRca;
 use super::record::RecordLayer;
 use super::script::Script;
 use super::seen::Counters;
@@ -27,6 +28,7 @@ pub(super) struct Setup {
     pub(super) address: Address,
     pub(super) tls: Option<Arc<ServerConfig>>,
     pub(super) max_concurrent_streams: Option<u32>,
+    pub(super) open_rca: bool,
     pub(super) script: Script,
     pub(super) counters: Counters,
 }
@@ -135,11 +137,13 @@ async fn serve(
     let users = UserServiceServer::new(Users(setup.clone()))
         .max_decoding_message_size(usize::MAX)
         .max_encoding_message_size(usize::MAX);
+    let open_rca = setup.open_rca.then(|| OpenRca(setup.clone()));
     Server::builder()
         .max_concurrent_streams(setup.max_concurrent_streams)
         .layer(LoadReportLayer(setup.clone()))
         .layer(RecordLayer(setup))
         .add_service(users)
+        .add_optional_service(open_rca)
         .serve_with_incoming_shutdown(ReceiverStream::new(incoming), async move {
             let _ = leaving.wait_for(|leave| *leave).await;
         })

@@ -49,6 +49,7 @@ pub(super) struct Script {
     /// Calls that [`Behaviour::FailEach`] has counted.
     counted: AtomicU64,
     load_report: Mutex<Option<HeaderValue>>,
+    load_stream: watch::Sender<Option<OrcaLoadReport>>,
     pub(super) gate: Gate,
 }
 
@@ -81,6 +82,15 @@ impl Script {
 
     pub(super) fn load_report(&self) -> Option<HeaderValue> {
         self.load_report.lock().clone()
+    }
+
+    pub(super) fn stream_load(&self, report: Option<&OrcaLoadReport>) {
+        self.load_stream.send_replace(report.cloned());
+    }
+
+    /// The load to stream, and whatever takes its place.
+    pub(super) fn streamed_load(&self) -> watch::Receiver<Option<OrcaLoadReport>> {
+        self.load_stream.subscribe()
     }
 
     /// What happens to one call: how it may go on, or the status it fails with.

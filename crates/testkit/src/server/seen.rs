@@ -1,5 +1,9 @@
+use std::time::Duration;
+
 use http::HeaderMap;
 use tokio::sync::watch;
+
+use super::open_rca;
 
 /// A method of `UserService`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,7 +50,13 @@ pub struct Seen {
     /// Calls by the number of attempts before them (`grpc-previous-rpc-attempts`); the last
     /// place has all higher numbers.
     pub previous_attempts: [u64; 6],
-    /// The head of the last request.
+    /// Streams of load reports that were asked for; they count as no calls.
+    pub load_streams: u64,
+    /// Those that are open.
+    pub open_load_streams: usize,
+    /// How often the last of them was to report.
+    pub load_interval: Option<Duration>,
+    /// The head of the last request of `UserService`.
     pub last_request: Option<Request>,
 }
 
@@ -101,6 +111,9 @@ impl Counters {
     }
 
     pub(super) fn request(&self, head: &http::request::Parts) {
+        if head.uri.path() == open_rca::METHOD {
+            return self.count(|seen| seen.load_streams += 1);
+        }
         let previous = head
             .headers
             .get("grpc-previous-rpc-attempts")
