@@ -188,6 +188,13 @@ fn per_call_reports_are_not_read_when_they_are_to_come_out_of_band() {
     let script = Script::new(&[Ready]);
     let update = script.update(&mut *policy(r#"{"enableOobLoadReport": true}"#));
     assert!(update.observe.load.is_none());
+    let stream = update.observe.load_stream.expect("they are asked for");
+    assert_eq!(stream.interval, seconds(10.0), "the default");
+    let update = script.update(&mut *policy(
+        r#"{"enableOobLoadReport": true, "oobReportingPeriod": "3s"}"#,
+    ));
+    let stream = update.observe.load_stream.expect("they are asked for");
+    assert_eq!(stream.interval, seconds(3.0));
 }
 
 #[test]

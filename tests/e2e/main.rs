@@ -13,6 +13,7 @@ mod endpoints;
 mod etcd;
 mod goaway;
 mod load;
+mod oob;
 mod policies;
 mod retry;
 

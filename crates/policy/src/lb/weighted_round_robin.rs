@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use evenkeel_core::{
-    BuildPolicy, ConnectivityState, EndpointIndex, EndpointView, Load, Policy, ReadLoad, Update,
-    View,
+    BuildPolicy, ConnectivityState, EndpointIndex, EndpointView, Load, LoadStream, Policy,
+    ReadLoad, Update, View,
 };
 
 pub use self::config::WeightedRoundRobinConfig;
@@ -43,8 +43,12 @@ use crate::time::after;
 ///
 /// # Out-of-band reports
 ///
-/// With [`oob`](WeightedRoundRobinConfig::oob) set, reports that come with responses are not read (gRFC A58), and
-/// this version asks for no others: then it is plain round robin.
+/// With [`oob`](WeightedRoundRobinConfig::oob) set, reports that come with responses are not read. Instead, each
+/// server that is connected is asked to stream them, by the method `StreamCoreMetrics` of
+/// `xds.service.orca.v3.OpenRcaService` (gRFC A51). A stream that ends is opened again, with backoff
+/// if nothing came on it. A server without that service is asked once per connection; its endpoint
+/// counts as one without a weight. Calls never wait for a stream, but it is one of those that the
+/// server allows per connection (`MAX_CONCURRENT_STREAMS`).
 ///
 /// States and connections: see [`petiole`].
 #[derive(Debug)]
@@ -57,6 +61,7 @@ pub struct WeightedRoundRobin {
     turns: Option<Arc<Turns>>,
     /// When the weights are read again.
     due: Option<Instant>,
+    asked_last: Option<Instant>,
 }
 
 impl WeightedRoundRobin {
@@ -74,6 +79,7 @@ impl WeightedRoundRobin {
             was_ready: Kept::default(),
             turns: None,
             due: None,
+            asked_last: None,
         }
     }
 
@@ -85,12 +91,15 @@ impl WeightedRoundRobin {
 
     fn turns(&mut self, now: Instant, endpoints: &[(EndpointIndex, &EndpointView)]) -> Arc<Turns> {
         let id = |one: &(EndpointIndex, &EndpointView)| one.1.id;
+        let asked_last = self.asked_last.filter(|_| self.config.oob.is_some());
         let mut changed = self.was_ready.follow(endpoints, id, |_| false);
         for ((_, endpoint), was_ready) in endpoints.iter().zip(self.was_ready.iter_mut()) {
             // The others are a last resort, and become READY when they are none.
             let is_ready = endpoint.state == ConnectivityState::Ready;
             if is_ready && !std::mem::replace(was_ready, is_ready) {
-                endpoint.stats.restart_load();
+                if !is_row_of_its_own(endpoint, asked_last) {
+                    endpoint.stats.restart_load();
+                }
                 changed = true;
             }
         }
@@ -104,6 +113,13 @@ impl WeightedRoundRobin {
             }
         }
     }
+}
+
+/// Whether the reports of an endpoint that has become READY since `asked_last` have begun since then:
+/// a stream may be faster than the news of its connection.
+fn is_row_of_its_own(endpoint: &EndpointView, asked_last: Option<Instant>) -> bool {
+    let since = endpoint.stats.load().and_then(|load| load.since);
+    asked_last.is_some() && since > asked_last
 }
 
 fn reader(config: &WeightedRoundRobinConfig) -> Arc<dyn ReadLoad> {
@@ -202,8 +218,11 @@ impl Policy for WeightedRoundRobin {
         if picked_from > 1 {
             update.wake_at = self.due;
         }
-        if self.config.oob.is_none() {
-            update.observe.load = Some(self.reader.clone());
+        self.asked_last = Some(now);
+        let reader = self.reader.clone();
+        match self.config.oob {
+            None => update.observe.load = Some(reader),
+            Some(interval) => update.observe.load_stream = Some(LoadStream { interval, reader }),
         }
         update
     }

@@ -7,17 +7,7 @@ use crate::{ConfigError, Field, Object};
 /// gRFC A58 and A114.
 pub(super) fn parse(config: &mut Object<'_>) -> Result<WeightedRoundRobinConfig, ConfigError> {
     let mut parsed = WeightedRoundRobinConfig::default();
-    let out_of_band = |field: Field<'_>| {
-        let enabled = field.clone().boolean()?;
-        if enabled {
-            field.warn(
-                "this version does not ask for out-of-band reports, and gRPC does not read those that \
-                 come with responses then: all endpoints weigh the same",
-            );
-        }
-        Ok(enabled)
-    };
-    let is_out_of_band = config.optional("enableOobLoadReport", out_of_band)?;
+    let is_out_of_band = config.optional("enableOobLoadReport", |field| field.boolean())?;
     let period = config.optional("oobReportingPeriod", |field| field.duration())?;
     if is_out_of_band == Some(true) {
         parsed.oob = Some(period.unwrap_or(OOB_REPORTING_PERIOD));
@@ -100,12 +90,12 @@ mod tests {
             (
                 r#"{"enableOobLoadReport": true}"#,
                 with(|it| it.oob = Some(Duration::from_secs(10))),
-                &[".enableOobLoadReport"],
+                &[],
             ),
             (
                 r#"{"enableOobLoadReport": true, "oobReportingPeriod": "0s"}"#,
                 with(|it| it.oob = Some(Duration::ZERO)),
-                &[".enableOobLoadReport"],
+                &[],
             ),
             (
                 r#"{"blackoutPeriod": "0s", "weightExpirationPeriod": "0s", "errorUtilizationPenalty": 0}"#,

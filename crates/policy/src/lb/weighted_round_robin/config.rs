@@ -9,7 +9,7 @@ use super::report;
 pub struct WeightedRoundRobinConfig {
     /// `enableOobLoadReport` and `oobReportingPeriod`: how often servers are to report out of band
     /// (gRFC A51), instead of with their responses. Default: `None`, with their responses; 10 s when only
-    /// the first is given. This version does not ask for such reports.
+    /// the first is given. Servers may have a least interval, by default 30 s.
     pub oob: Option<Duration>,
     /// `blackoutPeriod`: for how long the reports of an endpoint that has become READY are not
     /// believed; counted from the first. Default: 10 s; zero believes the first.

@@ -212,15 +212,63 @@ fn endpoints_held_back_are_a_last_resort_by_their_weights() {
 }
 
 #[test]
-fn reports_are_read_unless_they_are_to_come_out_of_band() {
+fn reports_come_with_responses_or_out_of_band_and_never_both_ways() {
     let mut config = WeightedRoundRobinConfig::default();
     let mut policy = config.build();
     let script = Script::new(&[Ready; 2]);
-    assert!(script.update(&mut *policy).observe.load.is_some());
+    let observe = script.update(&mut *policy).observe;
+    assert!(observe.load.is_some() && observe.load_stream.is_none());
     config.oob = Some(Duration::from_secs(10));
     assert!(config.reconfigure(&mut *policy));
-    assert!(script.update(&mut *policy).observe.load.is_none());
+    let observe = script.update(&mut *policy).observe;
+    assert!(observe.load.is_none());
+    assert_eq!(observe.load_stream.unwrap().interval.as_secs(), 10);
     assert!(!config.reconfigure(&mut crate::lb::RoundRobin::new()));
+}
+
+#[test]
+fn a_stream_may_report_before_its_endpoint_is_seen_ready() {
+    for (oob, blacked_out_for) in [(Some(PERIOD), 9), (None, 10)] {
+        let mut script = Script::new(&[Ready, Ready, Connecting]);
+        let mut policy = WeightedRoundRobin::new(WeightedRoundRobinConfig {
+            oob,
+            ..Default::default()
+        });
+        script.update(&mut policy);
+        report(&mut script, &[2.0, 2.0]);
+        script.advance(seconds(20.0));
+        script.update(&mut policy);
+        script.advance(PERIOD);
+        report(&mut script, &[2.0, 2.0, 8.0]);
+        script.advance(PERIOD);
+        script.set(2, Ready);
+        script.update(&mut policy);
+        // The next report is the first of its row if the one before it does not count.
+        report(&mut script, &[2.0, 2.0, 8.0]);
+        script.advance(seconds(f64::from(blacked_out_for) - 0.001));
+        assert_eq!(shares(&script, &mut policy, 12), [4, 4, 4], "{oob:?}");
+        script.advance(PERIOD);
+        assert_eq!(shares(&script, &mut policy, 12), [2, 2, 8], "{oob:?}");
+    }
+}
+
+#[test]
+fn of_an_endpoint_that_comes_back_old_reports_count_no_more() {
+    let mut script = Script::new(&[Ready; 3]);
+    let mut policy = WeightedRoundRobin::new(WeightedRoundRobinConfig {
+        oob: Some(PERIOD),
+        ..Default::default()
+    });
+    script.update(&mut policy);
+    report(&mut script, &[2.0, 2.0, 8.0]);
+    script.advance(seconds(10.0));
+    assert_eq!(shares(&script, &mut policy, 12), [2, 2, 8]);
+    script.hold_back(2, "breaker open");
+    script.update(&mut policy);
+    script.advance(PERIOD);
+    script.set(2, Ready);
+    script.advance(PERIOD);
+    assert_eq!(shares(&script, &mut policy, 12), [4, 4, 4]);
 }
 
 #[test]
