@@ -142,7 +142,14 @@ fn scatter(turns: &[Turn]) -> Vec<Turn> {
     let step = (golden.max(1)..)
         .find(|step| greatest_common_divisor(*step, count) == 1)
         .expect("some number has no divisor in common with it");
-    (0..count)
-        .map(|position| turns[(position * step % count) as usize])
-        .collect()
+    let mut next = 0;
+    let scattered = (0..count).map(|_| {
+        let turn = turns[next as usize];
+        next += step;
+        if next >= count {
+            next -= count;
+        }
+        turn
+    });
+    scattered.collect()
 }
