@@ -12,12 +12,14 @@
 mod attempt;
 mod call_failed;
 mod deadline;
+mod message;
 mod no_endpoint;
 mod refused;
 
 pub use attempt::AttemptError;
 pub use call_failed::{AttemptSummary, CallFailed, code_name};
 pub use deadline::DeadlineExceeded;
+pub use message::{MessageKind, MessageTooLarge};
 pub use no_endpoint::{NoEndpoint, NotReady};
 pub use refused::{BreakerOpen, CallDropped, ChannelClosed, DiscoveryRecovered};
 

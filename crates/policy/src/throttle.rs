@@ -48,6 +48,26 @@ impl Throttle {
         }
     }
 
+    /// The throttle that follows this one when the config changes: as full as this one is, so that
+    /// an update in the middle of an outage does not set all retries free.
+    #[must_use]
+    pub fn replaced_by(&self, config: ThrottleConfig) -> Self {
+        let (tokens, before) = (self.milli_tokens(), self.config.max_milli_tokens);
+        let scaled =
+            u64::from(tokens) * u64::from(config.max_milli_tokens) / u64::from(before.max(1));
+        let scaled = u32::try_from(scaled).unwrap_or(u32::MAX);
+        Self {
+            config,
+            milli_tokens: AtomicU32::new(scaled.min(config.max_milli_tokens)),
+        }
+    }
+
+    /// What it was made with.
+    #[must_use]
+    pub const fn config(&self) -> ThrottleConfig {
+        self.config
+    }
+
     /// A call of any method has ended with status OK. Once per call, not per attempt.
     pub fn on_success(&self) {
         let max = self.config.max_milli_tokens;
@@ -113,6 +133,23 @@ mod tests {
         throttle.on_failure();
         assert_eq!(throttle.milli_tokens(), 1_001);
         assert!(throttle.allows_retry(), "1001 > 1000.5");
+    }
+
+    #[test]
+    fn a_throttle_that_follows_another_is_as_full() {
+        for (max, failures, then, expected) in [
+            (10_000, 0, 4_000, 4_000),
+            (10_000, 5, 4_000, 2_000),
+            (10_000, 5, 1_000_000, 500_000),
+            (3_000, 1, 1_000, 666),
+            (1_000, 1, 1_000_000, 0),
+        ] {
+            let before = Throttle::new(ThrottleConfig::new(max, 100));
+            (0..failures).for_each(|_| before.on_failure());
+            let after = before.replaced_by(ThrottleConfig::new(then, 200));
+            assert_eq!(after.milli_tokens(), expected);
+            assert_eq!(after.config(), ThrottleConfig::new(then, 200));
+        }
     }
 
     proptest! {

@@ -152,6 +152,12 @@ impl LiveConfig {
         ConfigChanges::new(self.clone())
     }
 
+    /// Whether the two are the same config, as clones are.
+    #[must_use]
+    pub fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.shared, &other.shared)
+    }
+
     /// Whether `json` is what the config was parsed from: then it is taken again.
     fn is_still(&self, json: &str) -> bool {
         let mut state = self.shared.state.lock();
