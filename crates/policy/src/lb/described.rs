@@ -14,8 +14,8 @@ impl<T> Default for Described<T> {
     }
 }
 
-impl<T> Described<T> {
-    /// Follows the endpoints of `view`. Whether anything came, went, moved or was made again.
+impl<T: PartialEq> Described<T> {
+    /// Follows the endpoints of `view`. Whether anything came, went, moved or is another than before.
     pub(super) fn follow(&mut self, view: &View<'_>, mut make: impl FnMut(&Metadata) -> T) -> bool {
         let mut changed = self.0.follow(
             view.endpoints,
@@ -24,8 +24,10 @@ impl<T> Described<T> {
         );
         for (place, one) in view.endpoints.iter().enumerate() {
             if !Arc::ptr_eq(&one.endpoint, &self.0.at(place).0) {
-                *self.0.at_mut(place) = (one.endpoint.clone(), make(one.endpoint.metadata()));
-                changed = true;
+                let made = make(one.endpoint.metadata());
+                let known = self.0.at_mut(place);
+                changed |= made != known.1;
+                *known = (one.endpoint.clone(), made);
             }
         }
         changed
