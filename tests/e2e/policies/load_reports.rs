@@ -1,14 +1,18 @@
 //! weighted_round_robin: servers report their load with each call, and are given calls by it.
 
-use evenkeel::Channel;
-use evenkeel_testkit::{OrcaLoadReport, UserServer};
+use std::time::Duration;
 
-use super::until_shares;
+use evenkeel_testkit::{OrcaLoadReport, UserServer};
+use tokio::time::advance;
+
+use super::{StoppedClock, until_shares};
 use crate::{Client, calls, channel, servers, shares, since};
 
 /// Believes the first report, and reads them ten times a second.
 const CONFIG: &str = r#"{"loadBalancingConfig": [{"weighted_round_robin":
     {"blackoutPeriod": "0s", "weightUpdatePeriod": "0.1s"}}]}"#;
+
+const PERIOD: Duration = Duration::from_millis(100);
 
 /// 100 calls per second by each server, of which each is used as much as said here.
 fn report(servers: &[UserServer], utilizations: [f64; 3]) {
@@ -30,13 +34,8 @@ async fn all_reported(client: &mut Client, servers: &[UserServer]) {
     }
 }
 
-/// How 70 calls are shared after the policy has decided once.
-async fn after_one_update(
-    channel: &Channel,
-    client: &mut Client,
-    servers: &[UserServer],
-) -> Vec<u64> {
-    channel.changed().await;
+/// How 70 calls are shared.
+async fn shares_of_70(client: &mut Client, servers: &[UserServer]) -> Vec<u64> {
     let before = shares(servers);
     calls(client, 70).await.unwrap();
     since(servers, &before)
@@ -48,11 +47,13 @@ fn are_about(shares: &[u64], expected: [u64; 3]) -> bool {
     pairs.clone().count() == 3 && pairs.into_iter().all(is_about)
 }
 
-#[tokio::test]
-async fn shares_follow_the_reports_and_their_changes_with_the_next_update() {
+#[tokio::test(start_paused = true)]
+async fn shares_follow_changed_reports_when_an_update_period_has_passed_and_not_before() {
+    let _stopped = StoppedClock::new();
     let servers = servers(3).await;
     let channel = channel(&servers, CONFIG).await;
     let mut client = Client::new(channel.clone());
+    let mut last = [23, 23, 23];
     for (utilizations, expected) in [
         ([1.0, 0.5, 0.25], [10, 20, 40]),
         ([0.25, 0.5, 1.0], [40, 20, 10]),
@@ -60,9 +61,16 @@ async fn shares_follow_the_reports_and_their_changes_with_the_next_update() {
     ] {
         report(&servers, utilizations);
         all_reported(&mut client, &servers).await;
-        // Nothing but the time of an update makes this policy decide while nothing else changes.
-        let shares = after_one_update(&channel, &mut client, &servers).await;
+        let changed = channel.changed();
+        advance(PERIOD - Duration::from_millis(1)).await;
+        let shares = shares_of_70(&mut client, &servers).await;
+        assert!(are_about(&shares, last), "before: {shares:?}");
+
+        advance(Duration::from_millis(1)).await;
+        changed.await;
+        let shares = shares_of_70(&mut client, &servers).await;
         assert!(are_about(&shares, expected), "{shares:?} {utilizations:?}");
+        last = expected;
     }
     for server in &servers {
         assert_eq!(server.seen().accepted, 1);
