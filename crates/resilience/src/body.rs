@@ -4,6 +4,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
+use bytes::Bytes;
 use evenkeel_core::error::{BoxError, into_status};
 use evenkeel_core::observe::grpc_status;
 use evenkeel_policy::throttle::Throttle;
@@ -14,11 +15,13 @@ use tokio::time::Sleep;
 use tonic::{Code, Status};
 
 use crate::deadline::Expiry;
+use crate::limits::{Cut, ResponseLimit};
 
 pin_project! {
     /// The response body of a call that has a deadline, may be retried, or both.
     ///
-    /// It ends at the call's deadline: its last frame is then a DEADLINE_EXCEEDED, and what it reads
+    /// It ends before a message that is longer than the call's limit, with RESOURCE_EXHAUSTED, and at
+    /// the call's deadline: its last frame is then a DEADLINE_EXCEEDED, and what it reads
     /// from is dropped. A first message that is there when it is asked for still comes. On a channel
     /// with a retry throttle it counts the call's success.
     pub struct ResponseBody<B> {
@@ -28,6 +31,8 @@ pin_project! {
         expiry: Option<Expiry>,
         // `None`: there is none, or nothing left to count.
         throttle: Option<Arc<Throttle>>,
+        // `None`: nothing is limited.
+        limit: Option<Box<ResponseLimit>>,
         // In a box, because a response is moved often, and most never wait.
         timer: Option<Pin<Box<Sleep>>>,
         has_begun: bool,
@@ -40,11 +45,13 @@ impl<B> ResponseBody<B> {
         inner: B,
         expiry: Option<Expiry>,
         throttle: Option<Arc<Throttle>>,
+        limit: Option<Box<ResponseLimit>>,
     ) -> Self {
         Self {
             inner: Some(inner),
             expiry,
             throttle,
+            limit,
             timer: None,
             has_begun: false,
         }
@@ -53,22 +60,35 @@ impl<B> ResponseBody<B> {
 
 impl<B> Body for ResponseBody<B>
 where
-    B: Body,
+    B: Body<Data = Bytes>,
     B::Error: Into<BoxError>,
 {
-    type Data = B::Data;
+    type Data = Bytes;
     type Error = Status;
 
     #[inline]
     fn poll_frame(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<B::Data>, Status>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
         let mut this = self.project();
         let Some(inner) = this.inner.as_mut().as_pin_mut() else {
-            return Poll::Ready(None);
+            return Poll::Ready(this.limit.as_mut().and_then(|it| it.take_end()).map(Err));
         };
-        let polled = inner.poll_frame(cx);
+        let mut polled = inner.poll_frame(cx);
+        if let Some(limit) = this.limit {
+            polled = match limit.check(polled, cx) {
+                Ok(polled) => polled,
+                Err(Cut(before)) => {
+                    // The stream is reset now, not when the caller has read what is left.
+                    this.inner.set(None);
+                    if !before.is_empty() {
+                        return Poll::Ready(Some(Ok(Frame::data(before))));
+                    }
+                    return Poll::Ready(limit.take_end().map(Err));
+                }
+            };
+        }
         let ends = this.expiry.as_ref().is_some_and(Expiry::exists);
         let status = match polled {
             Poll::Ready(Some(Ok(frame))) => {
@@ -100,7 +120,10 @@ where
     }
 
     fn is_end_stream(&self) -> bool {
-        self.inner.as_ref().is_none_or(Body::is_end_stream)
+        match &self.inner {
+            Some(inner) => inner.is_end_stream(),
+            None => !self.limit.as_ref().is_some_and(|it| it.has_end()),
+        }
     }
 
     fn size_hint(&self) -> SizeHint {

@@ -13,6 +13,9 @@
 //! `waitForReady` of the method becomes [`WaitForReady`](evenkeel_core::WaitForReady), unless the
 //! caller set that.
 //!
+//! [`DeadlineLayer::live`] follows a [`LiveConfig`](evenkeel_service_config::LiveConfig): a call has
+//! what is configured when it starts.
+//!
 //! Calls that are retried as well have both in one service with
 //! [`RetryLayer::with_deadline`](crate::RetryLayer::with_deadline).
 //!
@@ -42,7 +45,7 @@
 mod expiry;
 mod future;
 mod layer;
-mod lookup;
+
 mod service;
 mod terms;
 #[cfg(test)]
@@ -53,5 +56,4 @@ pub use layer::DeadlineLayer;
 pub use service::Deadline;
 
 pub(crate) use expiry::{Expiry, NO_TIME};
-pub(crate) use lookup::Lookup;
 pub(crate) use terms::{Over, Terms};

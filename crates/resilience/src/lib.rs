@@ -2,9 +2,12 @@
 //! endpoints.
 //!
 //! - [`DeadlineLayer`]: a call ends when its time is over;
-//! - [`RetryLayer`]: a failed call is tried again, elsewhere;
+//! - [`RetryLayer`]: a failed call is tried again, elsewhere, and a message that is too long stops;
 //! - [`BreakerLayer`]: an endpoint that keeps failing gets no attempts for a while;
 //! - [`TonicBodyLayer`]: puts these around a plain tonic channel.
+//!
+//! Those that go by a service config follow one that changes, too: [`DeadlineLayer::live`],
+//! [`RetryLayer::live`].
 //!
 //! All of them are services of `http::Request`, as tonic's generated clients use them, and their
 //! errors are [`tonic::Status`] with a typed source from [`evenkeel_core::error`].
@@ -16,10 +19,15 @@
 mod body;
 pub mod breaker;
 pub mod deadline;
+mod frames;
+mod limits;
+mod lookup;
+mod method;
 mod methods;
 pub mod retry;
 #[cfg(test)]
 mod scripted;
+mod throttles;
 mod timeout;
 mod tonic_body;
 
@@ -27,5 +35,6 @@ pub use body::ResponseBody;
 pub use breaker::{BreakerHandle, BreakerLayer, BreakerStatus};
 pub use deadline::DeadlineLayer;
 pub use evenkeel_policy::breaker::BreakerConfig;
+pub use limits::MessageLimits;
 pub use retry::{ReplayBody, RetryConfig, RetryLayer};
 pub use tonic_body::{TonicBody, TonicBodyFuture, TonicBodyLayer};

@@ -14,6 +14,21 @@
 //! No attempt follows a response whose head is not already a failure, or one more byte of request
 //! than the buffers hold. What a call had buffered is released then.
 //!
+//! # The longest messages
+//!
+//! The layer also keeps `maxRequestMessageBytes` and `maxResponseMessageBytes` of the method, and
+//! the [`MessageLimits`](crate::MessageLimits) it is given: the lower ones count, in bytes on the
+//! wire. A message that is too long fails its call with RESOURCE_EXHAUSTED and
+//! [`MessageTooLarge`](evenkeel_core::error::MessageTooLarge). It is not sent, and the call not at
+//! all if that message is there when the call starts; of a response, the messages before it still
+//! come. The stream is reset, and its endpoint sees a call that was cancelled: no breaker, outlier
+//! detection or weight counts it, and nothing is tried again.
+//!
+//! # A config that changes
+//!
+//! [`RetryLayer::live`] follows a [`LiveConfig`](evenkeel_service_config::LiveConfig). What a call
+//! goes by is fixed when it starts, its retries included.
+//!
 //! # Errors
 //!
 //! A call that fails has the status of its last attempt. After more than one attempt an error has
@@ -43,7 +58,8 @@
 //!
 //! # Specification
 //!
-//! gRFC A6, without hedging.
+//! gRFC A6, without hedging. When `retryThrottling` changes, the throttle stays as full as it was
+//! (C-core; Go fills it).
 
 mod call;
 mod failure;

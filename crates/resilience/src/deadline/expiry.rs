@@ -1,25 +1,27 @@
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use evenkeel_core::error::{DeadlineExceeded, cause};
-use http::Uri;
-use http::uri::PathAndQuery;
 use tokio::time::{Instant, Sleep, sleep_until};
 use tonic::{Code, Status, TimeoutExpired};
 
-/// When a call ends, and what it is called then.
+use crate::method::Method;
+
+/// When a call ends, and what was configured for it when it started.
 #[derive(Debug, Default)]
 pub(crate) struct Expiry {
     at: Option<Instant>,
-    path: Option<PathAndQuery>,
+    /// `None` after it was handed on.
+    method: Option<Arc<Method>>,
 }
 
 impl Expiry {
     #[inline]
-    pub(crate) fn new(at: Option<Instant>, uri: &Uri) -> Self {
+    pub(crate) const fn new(at: Option<Instant>, method: Arc<Method>) -> Self {
         Self {
             at,
-            path: uri.path_and_query().cloned(),
+            method: Some(method),
         }
     }
 
@@ -31,12 +33,13 @@ impl Expiry {
 
     /// `/package.Service/Method`.
     pub(crate) fn path(&self) -> &str {
-        self.path.as_ref().map_or("/", PathAndQuery::path)
+        self.method.as_ref().map_or("/", |it| it.path.path())
     }
 
-    /// The same with its query, as requests have it.
-    pub(crate) const fn target(&self) -> Option<&PathAndQuery> {
-        self.path.as_ref()
+    /// What was configured for the call when it started.
+    #[inline]
+    pub(crate) const fn method(&self) -> Option<&Arc<Method>> {
+        self.method.as_ref()
     }
 
     #[inline]

@@ -4,6 +4,7 @@ use std::mem;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
+use bytes::Bytes;
 use evenkeel_core::error::{BoxError, into_status};
 use evenkeel_core::observe::head_status;
 use http::Response;
@@ -50,7 +51,7 @@ impl<F, R, E> Future for ResponseFuture<F>
 where
     F: Future<Output = Result<Response<R>, E>>,
     E: Into<BoxError>,
-    R: Body,
+    R: Body<Data = Bytes>,
     R::Error: Into<BoxError>,
 {
     type Output = Result<Response<ResponseBody<R>>, Status>;
@@ -70,7 +71,7 @@ where
                 }
                 let expiry = mem::take(this.expiry);
                 Poll::Ready(Ok(
-                    response.map(|body| ResponseBody::new(body, Some(expiry), None))
+                    response.map(|body| ResponseBody::new(body, Some(expiry), None, None))
                 ))
             }
             Poll::Ready(Err(error)) => {

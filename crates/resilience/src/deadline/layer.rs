@@ -1,10 +1,10 @@
 use std::time::Duration;
 
-use evenkeel_service_config::ServiceConfig;
+use evenkeel_service_config::{LiveConfig, ServiceConfig};
 use tower_layer::Layer;
 
 use super::Deadline;
-use super::lookup::Lookup;
+use crate::lookup::Lookup;
 use crate::methods::Methods;
 
 /// Gives every call its deadline; see the [module](super).
@@ -22,6 +22,15 @@ impl DeadlineLayer {
         }
     }
 
+    /// The same by a config that may change: a call has the timeout that is configured when it
+    /// starts.
+    #[must_use]
+    pub fn live(config: &LiveConfig) -> Self {
+        Self {
+            methods: Methods::Live(config.clone()),
+        }
+    }
+
     /// The same timeout for every method; zero fails each call at once.
     #[must_use]
     pub const fn for_all(timeout: Duration) -> Self {
@@ -30,9 +39,9 @@ impl DeadlineLayer {
         }
     }
 
-    /// Finds the deadlines of one service's calls.
-    pub(crate) fn lookup(&self) -> Lookup {
-        Lookup::new(self.methods.clone())
+    /// Where its timeouts are.
+    pub(crate) const fn methods(&self) -> &Methods<Duration> {
+        &self.methods
     }
 }
 
@@ -40,6 +49,6 @@ impl<S> Layer<S> for DeadlineLayer {
     type Service = Deadline<S>;
 
     fn layer(&self, inner: S) -> Deadline<S> {
-        Deadline::new(inner, self.lookup())
+        Deadline::new(inner, Lookup::of_deadlines(&self.methods))
     }
 }

@@ -1,5 +1,7 @@
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use bytes::Bytes;
 use evenkeel_core::error::{BoxError, into_status};
 use http::{Request, Response};
 use http_body::Body;
@@ -8,9 +10,9 @@ use tower_service::Service;
 
 use super::ResponseFuture;
 use super::expiry::Expiry;
-use super::lookup::Lookup;
 use super::terms::{Over, Terms};
 use crate::ResponseBody;
+use crate::lookup::Lookup;
 
 /// A service whose calls end at their deadline; see the [module](super).
 ///
@@ -38,7 +40,7 @@ impl<S, B, R> Service<Request<B>> for Deadline<S>
 where
     S: Service<Request<B>, Response = Response<R>>,
     S::Error: Into<BoxError>,
-    R: Body,
+    R: Body<Data = Bytes>,
     R::Error: Into<BoxError>,
 {
     type Response = Response<ResponseBody<R>>;
@@ -52,12 +54,13 @@ where
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
         let mut terms = Terms::of(&request);
-        match self.lookup.apply(&mut request, &mut terms) {
+        let method = Arc::clone(self.lookup.find(request.uri()));
+        match method.apply(&mut request, &mut terms) {
             Ok(at) => {
-                let expiry = Expiry::new(at, request.uri());
+                let expiry = Expiry::new(at, method);
                 ResponseFuture::new(self.inner.call(request), expiry)
             }
-            Err(Over(at)) => ResponseFuture::expired(Expiry::new(Some(at), request.uri())),
+            Err(Over(at)) => ResponseFuture::expired(Expiry::new(Some(at), method)),
         }
     }
 }

@@ -4,7 +4,7 @@ use evenkeel_core::{Deadline as DeadlineAt, WaitForReady, headers};
 use http::Request;
 use tokio::time::Instant;
 
-use super::lookup::{Lookup, Settings};
+use crate::method::Method;
 use crate::timeout::{self, GRPC_TIMEOUT};
 
 /// What a request says of its call's time.
@@ -39,7 +39,7 @@ impl Terms {
     }
 }
 
-impl Lookup {
+impl Method {
     /// Finds when a call ends, and writes it into the request and its `terms`.
     ///
     /// # Errors
@@ -47,23 +47,20 @@ impl Lookup {
     /// The time is over before it has begun.
     #[inline]
     pub(crate) fn apply<B>(
-        &mut self,
+        &self,
         request: &mut Request<B>,
         terms: &mut Terms,
     ) -> Result<Option<Instant>, Over> {
-        let settings = self.find(request.uri());
-        if settings.wait_for_ready == Some(true) && terms.wait_for_ready.is_none() {
+        if self.wait_for_ready == Some(true) && terms.wait_for_ready.is_none() {
             request.extensions_mut().insert(WaitForReady(true));
             terms.wait_for_ready = Some(WaitForReady(true));
         }
-        if settings.timeout.is_none() && terms.timeout.is_none() && terms.deadline.is_none() {
+        if self.timeout.is_none() && terms.timeout.is_none() && terms.deadline.is_none() {
             return Ok(None);
         }
-        settings.write(request, terms)
+        self.write(request, terms)
     }
-}
 
-impl Settings {
     fn write<B>(
         &self,
         request: &mut Request<B>,

@@ -21,6 +21,7 @@ use super::replay::ReplayBody;
 use super::source::Source;
 use crate::ResponseBody;
 use crate::deadline::Expiry;
+use crate::limits::{ResponseLimit, TooLarge, poll_too_large};
 
 static ATTEMPTS: HeaderName = HeaderName::from_static("evenkeel-attempts");
 
@@ -34,6 +35,8 @@ pub(super) struct Call<S, B> {
     pub(super) head: Head,
     /// `None` when its request cannot be sent again.
     pub(super) source: Option<Source<B>>,
+    /// `None` when no message of its request can be too long any more.
+    pub(super) too_large: Option<TooLarge>,
     /// `None` until an attempt has failed, which few calls see.
     pub(super) failures: Option<Box<Failures<S>>>,
 }
@@ -104,14 +107,13 @@ impl<S, B> Call<S, B> {
     #[cold]
     pub(super) fn on_failure(&mut self, mut failed: Failed) -> Next {
         let Self {
-            shared,
             expiry,
             source,
             failures,
             ..
         } = self;
-        let settings = &shared.settings;
         let path = expiry.path();
+        let method = expiry.method();
         let Failures {
             state,
             tried,
@@ -120,7 +122,8 @@ impl<S, B> Call<S, B> {
             ..
         } = &mut **failures.get_or_insert_with(|| {
             // What cannot be sent again is not tried again, whatever the policy.
-            let policy = source.as_ref().and_then(|_| settings.policy(path).cloned());
+            let policy = source.as_ref().and(method);
+            let policy = policy.and_then(|it| it.retry_policy.clone());
             let deadline = expiry.at().map(Instant::into_std);
             Box::new(Failures::new(RetryState::new(policy, deadline)))
         });
@@ -139,7 +142,7 @@ impl<S, B> Call<S, B> {
         let decision = state.on_failure(
             Instant::now().into_std(),
             &failed.failure,
-            settings.throttle.as_deref(),
+            method.and_then(|it| it.throttle.as_deref()),
             fastrand::u64(..),
         );
         let never_left =
@@ -183,19 +186,28 @@ impl<S, B> Call<S, B> {
         if let Some(source) = self.source.take() {
             source.commit();
         }
-        let throttle = self.shared.settings.throttle.as_ref();
-        let throttle = throttle.and_then(|throttle| counting(throttle, code));
+        let too_large = self.too_large.take();
+        let (mut throttle, mut limit) = (None, None);
+        if let Some(method) = self.expiry.method() {
+            throttle = (method.throttle.as_ref()).and_then(|throttle| counting(throttle, code));
+            limit = ResponseLimit::of(method, too_large);
+        }
         let expiry = self.ends.then(|| mem::take(&mut self.expiry));
-        ResponseBody::new(body, expiry, throttle)
+        ResponseBody::new(body, expiry, throttle, limit)
     }
 
     /// Ready when the call is to be ended.
     #[inline]
     pub(super) fn poll_end(
-        &self,
+        &mut self,
         timer: Pin<&mut Option<Sleep>>,
         cx: &mut Context<'_>,
     ) -> Poll<Status> {
+        if self.too_large.is_some()
+            && let Some(status) = poll_too_large(&mut self.too_large, cx)
+        {
+            return Poll::Ready(status);
+        }
         if !self.ends {
             return Poll::Pending;
         }

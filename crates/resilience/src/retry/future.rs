@@ -76,7 +76,7 @@ where
     S::Error: Into<BoxError>,
     B: Body<Data = Bytes> + Unpin,
     B::Error: Into<BoxError>,
-    R: Body,
+    R: Body<Data = Bytes>,
     R::Error: Into<BoxError>,
 {
     type Output = Result<Response<ResponseBody<R>>, Status>;

@@ -211,9 +211,10 @@ impl Head {
     ) -> Request<B> {
         let mut request = Request::new(body);
         *request.method_mut() = self.method.clone();
-        *request.uri_mut() = match (&self.uri, expiry.target()) {
+        *request.uri_mut() = match (&self.uri, expiry.method()) {
             (Some(uri), _) => Uri::clone(uri),
-            (None, path) => path.cloned().map(Uri::from).unwrap_or_default(),
+            (None, Some(method)) => Uri::from(method.path.clone()),
+            (None, None) => Uri::default(),
         };
         *request.version_mut() = self.version;
         *request.headers_mut() = self.headers.restore();

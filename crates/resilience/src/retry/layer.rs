@@ -1,15 +1,17 @@
 use std::sync::Arc;
 
 use evenkeel_policy::retry::RetryPolicy;
-use evenkeel_policy::throttle::Throttle;
-use evenkeel_service_config::ServiceConfig;
+use evenkeel_service_config::{LiveConfig, ServiceConfig};
 use parking_lot::Mutex;
 use tower_layer::Layer;
 
 use super::Retry;
 use super::replay::Budget;
 use crate::DeadlineLayer;
+use crate::limits::MessageLimits;
+use crate::lookup::{Lookup, Retries};
 use crate::methods::Methods;
+use crate::throttles::Throttles;
 
 /// What a service config does not say about retries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,6 +45,9 @@ impl Default for RetryConfig {
 /// The services of a layer and of its clones share one throttle and one buffer budget.
 #[derive(Clone, Debug)]
 pub struct RetryLayer {
+    methods: Methods<RetryPolicy>,
+    throttles: Arc<Throttles>,
+    limits: MessageLimits,
     settings: Settings,
     deadline: Option<DeadlineLayer>,
 }
@@ -50,8 +55,6 @@ pub struct RetryLayer {
 /// What the services of a layer have in common.
 #[derive(Clone, Debug)]
 pub(super) struct Settings {
-    methods: Methods<RetryPolicy>,
-    pub(super) throttle: Option<Arc<Throttle>>,
     pub(super) config: RetryConfig,
     pub(super) budget: Arc<Budget>,
 }
@@ -65,14 +68,6 @@ pub(super) struct Shared<S> {
     prototype: Mutex<S>,
 }
 
-impl Settings {
-    /// What decides the retries of calls of the method at `path`.
-    pub(super) fn policy(&self, path: &str) -> Option<&RetryPolicy> {
-        let enabled = self.config.enabled;
-        enabled.then(|| self.methods.retry_policy(path)).flatten()
-    }
-}
-
 impl<S: Clone> Shared<S> {
     /// A service for the further attempts of a call.
     #[cold]
@@ -82,26 +77,35 @@ impl<S: Clone> Shared<S> {
 }
 
 impl RetryLayer {
-    /// Retries as `config` has them per method, throttled by its `retryThrottling`.
+    /// Retries as `config` has them per method, throttled by its `retryThrottling`, and messages
+    /// up to its `maxRequestMessageBytes` and `maxResponseMessageBytes`.
     #[must_use]
     pub fn new(config: &ServiceConfig) -> Self {
-        let throttle = config.retry_throttling().map(Throttle::new).map(Arc::new);
-        Self::of(Methods::Config(config.clone()), throttle)
+        Self::of(Methods::Config(config.clone()))
+    }
+
+    /// The same by a config that may change: a call keeps what is configured when it starts, for
+    /// its retries too. An update leaves the throttle as it is, or as full as it is if its
+    /// parameters change.
+    #[must_use]
+    pub fn live(config: &LiveConfig) -> Self {
+        Self::of(Methods::Live(config.clone()))
     }
 
     /// The same policy for every method; for channels without a service config whose methods may
     /// all be called twice.
     #[must_use]
     pub fn for_all(policy: RetryPolicy) -> Self {
-        Self::of(Methods::All(policy), None)
+        Self::of(Methods::All(policy))
     }
 
-    fn of(methods: Methods<RetryPolicy>, throttle: Option<Arc<Throttle>>) -> Self {
+    fn of(methods: Methods<RetryPolicy>) -> Self {
         let config = RetryConfig::default();
         Self {
+            throttles: Arc::new(Throttles::of(&methods)),
+            methods,
+            limits: MessageLimits::default(),
             settings: Settings {
-                methods,
-                throttle,
                 config,
                 budget: Arc::new(Budget::new(config.channel_buffer)),
             },
@@ -114,6 +118,13 @@ impl RetryLayer {
     pub fn with_config(mut self, config: RetryConfig) -> Self {
         self.settings.config = config;
         self.settings.budget = Arc::new(Budget::new(config.channel_buffer));
+        self
+    }
+
+    /// The same layer with limits for messages, beside those that the service config has.
+    #[must_use]
+    pub const fn with_limits(mut self, limits: MessageLimits) -> Self {
+        self.limits = limits;
         self
     }
 
@@ -134,7 +145,14 @@ impl<S: Clone> Layer<S> for RetryLayer {
             settings: self.settings.clone(),
             prototype: Mutex::new(inner.clone()),
         };
-        let lookup = self.deadline.as_ref().map(DeadlineLayer::lookup);
+        let retries = Retries::new(
+            &self.methods,
+            &self.throttles,
+            self.limits,
+            self.settings.config.enabled,
+        );
+        let timeouts = self.deadline.as_ref().map(DeadlineLayer::methods);
+        let lookup = Lookup::of_retries(retries, &self.methods, timeouts);
         Retry::new(inner, Arc::new(shared), lookup)
     }
 }

@@ -11,11 +11,14 @@ use tower_service::Service;
 use super::call::Call;
 use super::head::Head;
 use super::layer::Shared;
-use super::replay::read_upfront;
+use super::replay::{Upfront, read_upfront};
 use super::source::Source;
 use super::{ReplayBody, ResponseFuture};
 use crate::ResponseBody;
-use crate::deadline::{Expiry, Lookup, NO_TIME, Over};
+use crate::deadline::{Expiry, NO_TIME, Over};
+use crate::limits::{RequestLimit, TooLarge};
+use crate::lookup::Lookup;
+use crate::method::Method;
 
 /// A service that tries failed calls again; see the [module](super).
 ///
@@ -27,16 +30,15 @@ use crate::deadline::{Expiry, Lookup, NO_TIME, Over};
 pub struct Retry<S> {
     inner: S,
     pub(super) shared: Arc<Shared<S>>,
-    /// `None`: someone else ends calls.
-    deadlines: Option<Lookup>,
+    lookup: Lookup,
 }
 
 impl<S> Retry<S> {
-    pub(super) const fn new(inner: S, shared: Arc<Shared<S>>, deadlines: Option<Lookup>) -> Self {
+    pub(super) const fn new(inner: S, shared: Arc<Shared<S>>, lookup: Lookup) -> Self {
         Self {
             inner,
             shared,
-            deadlines,
+            lookup,
         }
     }
 
@@ -52,7 +54,7 @@ where
     S::Error: Into<BoxError>,
     B: Body<Data = Bytes> + Unpin,
     B::Error: Into<BoxError>,
-    R: Body,
+    R: Body<Data = Bytes>,
     R::Error: Into<BoxError>,
 {
     type Response = Response<ResponseBody<R>>;
@@ -67,27 +69,32 @@ where
     #[inline]
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
         let (mut head, mut noted) = Head::note(&request);
-        let at = match &mut self.deadlines {
-            Some(lookup) => match lookup.apply(&mut request, &mut noted.terms) {
+        let method = Arc::clone(self.lookup.find(request.uri()));
+        let ends = self.lookup.ends_calls();
+        let at = if ends {
+            match method.apply(&mut request, &mut noted.terms) {
                 Ok(at) => at,
                 Err(Over(at)) => {
-                    let expiry = Expiry::new(Some(at), request.uri());
+                    let expiry = Expiry::new(Some(at), method);
                     return ResponseFuture::failed(expiry.exceeded(NO_TIME));
                 }
-            },
-            None => noted.terms.end(),
+            }
+        } else {
+            noted.terms.end()
         };
         head.complete(&request, &noted, at);
-        let expiry = Expiry::new(at, request.uri());
-        let ends = self.deadlines.is_some();
-        let upfront = match read_upfront(request.body_mut()) {
+        let upfront = read_upfront(request.body_mut())
+            .and_then(|upfront| Ok((limit(&method, &upfront)?, upfront)));
+        let expiry = Expiry::new(at, method);
+        let (limited, upfront) = match upfront {
             Ok(upfront) => upfront,
             Err(status) if ends => return ResponseFuture::failed(expiry.status(status)),
             Err(status) => return ResponseFuture::failed(status),
         };
+        let (limit, too_large) = limited.unzip();
         let mut source = None;
         let request = request.map(|body| {
-            let (first, rest) = Source::split(body, upfront, &self.shared.settings);
+            let (first, rest) = Source::split(body, upfront, limit, &self.shared.settings);
             source = rest;
             first
         });
@@ -99,8 +106,43 @@ where
             ends,
             head,
             source,
+            too_large,
             failures: None,
         };
         ResponseFuture::new(call, attempt)
     }
+}
+
+/// What looks at the rest of a request, if there is more to come and messages have a limit.
+///
+/// # Errors
+///
+/// What was read of it has a message that is too long: nothing of the request is sent.
+#[inline]
+fn limit(
+    method: &Arc<Method>,
+    upfront: &Upfront,
+) -> Result<Option<(Box<RequestLimit>, TooLarge)>, Status> {
+    if method.limits.request.is_none() {
+        return Ok(None);
+    }
+    check(method, upfront)
+}
+
+#[cold]
+fn check(
+    method: &Arc<Method>,
+    upfront: &Upfront,
+) -> Result<Option<(Box<RequestLimit>, TooLarge)>, Status> {
+    let mut limited = RequestLimit::of(method);
+    let (frames, is_complete) = match upfront {
+        Upfront::Complete(data) => (data.as_slice(), true),
+        Upfront::Partial(frames, trailers) => (frames.as_slice(), trailers.is_some()),
+    };
+    if let Some((limit, _)) = &mut limited {
+        for data in frames {
+            limit.check(data)?;
+        }
+    }
+    Ok(limited.filter(|_| !is_complete))
 }

@@ -6,6 +6,7 @@ use http_body::Body;
 
 use super::layer::Settings;
 use super::replay::{Lease, Replay, ReplayBody, Upfront};
+use crate::limits::RequestLimit;
 
 /// Where the bodies of further attempts come from.
 pub(super) enum Source<B> {
@@ -27,11 +28,12 @@ where
     B::Error: Into<BoxError>,
 {
     /// The body of the first attempt, and where others come from; `None` when there can be none.
-    /// `upfront` was read of `body`.
+    /// `upfront` was read of `body`, and `limited` looks at the rest of it.
     #[inline]
     pub(super) fn split(
         body: B,
         upfront: Upfront,
+        limited: Option<Box<RequestLimit>>,
         settings: &Settings,
     ) -> (ReplayBody<B>, Option<Self>) {
         let (limit, budget) = (settings.config.call_buffer, &settings.budget);
@@ -46,7 +48,8 @@ where
                 (ReplayBody::full(data), source)
             }
             Upfront::Partial(frames, trailers) => {
-                let replay = Replay::new(body, frames, trailers, limit, budget.empty_lease());
+                let replay =
+                    Replay::new(body, frames, trailers, limited, limit, budget.empty_lease());
                 let first = ReplayBody::shared(&replay);
                 let reader = replay.last_reader();
                 (first, Some(Self::Shared { replay, reader }))

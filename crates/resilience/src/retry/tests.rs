@@ -19,6 +19,8 @@ use crate::scripted::{
 };
 
 mod deadline;
+mod limits;
+mod live;
 mod streaming;
 
 type Inner = Scripted<ReplayBody<TestBody>>;

@@ -9,6 +9,7 @@ use tonic::Status;
 
 use super::Replay;
 use super::shared::Step;
+use crate::limits::RequestLimit;
 
 /// One attempt's place in a [`Replay`].
 pub(super) struct Reader<B> {
@@ -16,6 +17,10 @@ pub(super) struct Reader<B> {
     id: u32,
     /// The body itself, once it is this reader's alone.
     own: Option<B>,
+    /// Looks at what is read of it.
+    limited: Option<Box<RequestLimit>>,
+    /// Whether it had a message that was too long to be sent.
+    is_withheld: bool,
 }
 
 impl<B> Reader<B> {
@@ -24,6 +29,8 @@ impl<B> Reader<B> {
             id: replay.add_reader(),
             replay,
             own: None,
+            limited: None,
+            is_withheld: false,
         }
     }
 }
@@ -38,14 +45,29 @@ where
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
         loop {
+            if self.is_withheld {
+                return Poll::Pending;
+            }
             if let Some(own) = &mut self.own {
                 let frame = Pin::new(own).poll_frame(cx);
+                if let Some(limited) = &mut self.limited
+                    && let Poll::Ready(Some(Ok(frame))) = &frame
+                    && let Some(data) = frame.data_ref()
+                    && !limited.admits(data)
+                {
+                    self.is_withheld = true;
+                    self.own = None;
+                    return Poll::Pending;
+                }
                 return frame.map_err(|error| into_status(error.into()));
             }
             match self.replay.step(self.id, cx) {
                 Step::Frame(frame) => return Poll::Ready(frame),
                 Step::Wait => return Poll::Pending,
-                Step::Own(source) => self.own = Some(source),
+                Step::Own(source, limited) => {
+                    self.own = Some(source);
+                    self.limited = limited;
+                }
             }
         }
     }

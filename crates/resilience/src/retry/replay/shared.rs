@@ -12,6 +12,7 @@ use tonic::Status;
 
 use super::Lease;
 use super::waiting::Waiting;
+use crate::limits::RequestLimit;
 
 /// A body that several attempts read, one after the other or at once.
 pub(in crate::retry) struct Replay<B> {
@@ -33,6 +34,8 @@ struct State<B> {
     limit: usize,
     lease: Lease,
     readers: Vec<Position>,
+    /// Looks at what is read of the source.
+    limited: Option<Box<RequestLimit>>,
     /// The only reader there may be from now on.
     owner: Option<u32>,
     last_reader: u32,
@@ -43,6 +46,9 @@ enum End {
     Data,
     Trailers(HeaderMap),
     Failed(Status),
+    /// A message was too long to be sent. Nothing comes any more, not even an end: the call knows,
+    /// and drops its attempts.
+    Withheld,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -57,7 +63,7 @@ pub(super) enum Step<B> {
     Frame(Option<Result<Frame<Bytes>, Status>>),
     Wait,
     /// Everything that was kept is read, and the rest is this reader's alone.
-    Own(B),
+    Own(B, Option<Box<RequestLimit>>),
 }
 
 impl<B> Replay<B> {
@@ -66,6 +72,7 @@ impl<B> Replay<B> {
         source: B,
         frames: Vec<Bytes>,
         trailers: Option<HeaderMap>,
+        limited: Option<Box<RequestLimit>>,
         limit: usize,
         lease: Lease,
     ) -> Arc<Self> {
@@ -81,6 +88,7 @@ impl<B> Replay<B> {
             limit,
             lease,
             readers: Vec::new(),
+            limited,
             owner: None,
             last_reader: 0,
         };
@@ -113,9 +121,9 @@ impl<B> Replay<B> {
         self.state.lock().owner.is_some()
     }
 
-    /// Whether the caller's body has failed: sending it again would fail the same way.
+    /// Whether the caller's body has failed, or must not be sent: it would be the same again.
     pub(in crate::retry) fn has_failed(&self) -> bool {
-        matches!(self.state.lock().end, Some(End::Failed(_)))
+        matches!(self.state.lock().end, Some(End::Failed(_) | End::Withheld))
     }
 
     /// The reader that was made last.
@@ -143,7 +151,7 @@ impl<B> Replay<B> {
         let last = state.gone + state.frames.len();
         let next = state.position(reader).map_or(0, |position| position.next);
         match state.end {
-            None | Some(End::Failed(_)) => false,
+            None | Some(End::Failed(_) | End::Withheld) => false,
             Some(End::Data) => next >= last,
             Some(End::Trailers(_)) => next > last,
         }
@@ -181,6 +189,11 @@ impl<B> State<B> {
         }
     }
 
+    fn admits(&mut self, data: &[u8]) -> bool {
+        let mut limited = self.limited.as_mut();
+        limited.as_mut().is_none_or(|limited| limited.admits(data))
+    }
+
     /// Takes what the source gave; `false` when it is more than may be kept.
     fn keep(&mut self, data: Bytes) -> bool {
         let buffered = self.buffered.saturating_add(data.len());
@@ -214,6 +227,7 @@ where
             let at_end = next == state.gone + state.frames.len();
             let frame = match end {
                 End::Trailers(trailers) if at_end => Some(Ok(Frame::trailers(trailers.clone()))),
+                End::Withheld if at_end => return Step::Wait,
                 End::Failed(status) if at_end => Some(Err(status.clone())),
                 _ => None,
             };
@@ -223,7 +237,7 @@ where
         if state.owner == Some(reader)
             && let Some(source) = state.source.take()
         {
-            return Step::Own(source);
+            return Step::Own(source, state.limited.take());
         }
 
         let Some(source) = &mut state.source else {
@@ -238,6 +252,13 @@ where
         let frame = match frame {
             Some(Ok(frame)) => match frame.into_data() {
                 Ok(data) => {
+                    if !state.admits(&data) {
+                        state.end = Some(End::Withheld);
+                        finished = state.source.take();
+                        drop(state);
+                        drop(finished);
+                        return Step::Wait;
+                    }
                     if !state.keep(data.clone()) {
                         // Past the end of everything kept, so all of that can go.
                         state.own(reader);

@@ -166,7 +166,7 @@ async fn several_attempts_may_read_at_once() {
     };
     let budget = std::sync::Arc::new(replay::Budget::new(1_000));
     let lease = budget.empty_lease();
-    let replay = replay::Replay::new(source, frames, trailers, 1_000, lease);
+    let replay = replay::Replay::new(source, frames, trailers, None, 1_000, lease);
     let mut first = ReplayBody::shared(&replay);
     let mut second = ReplayBody::shared(&replay);
     assert_eq!(next(&mut first).await.unwrap(), "one");
