@@ -157,19 +157,11 @@ where
 
     /// Has all of them, and those that will come, report their load like this.
     pub(crate) fn stream_load(&mut self, wanted: Option<LoadStream>) {
-        let is_same = match (&self.load_stream, &wanted) {
-            (None, None) => true,
-            (Some(one), Some(other)) => {
-                one.interval == other.interval && Arc::ptr_eq(&one.reader, &other.reader)
+        if self.load_stream != wanted {
+            self.load_stream = wanted;
+            for known in self.known.iter().flatten() {
+                known.stream_load(self.load_stream.as_ref());
             }
-            _ => false,
-        };
-        if is_same {
-            return;
-        }
-        self.load_stream = wanted;
-        for known in self.known.iter().flatten() {
-            known.stream_load(self.load_stream.as_ref());
         }
     }
 

@@ -28,7 +28,8 @@ pub trait ReadLoad: Send + Sync + fmt::Debug {
     fn weight(&self, report: &[u8]) -> Option<f64>;
 }
 
-/// How servers are to report their load out of band (gRFC A51).
+/// How servers are to report their load out of band (gRFC A51). Two are equal if they have the very same
+/// reader.
 #[derive(Clone, Debug)]
 #[expect(clippy::exhaustive_structs, reason = "plain data")]
 pub struct LoadStream {
@@ -36,6 +37,12 @@ pub struct LoadStream {
     pub interval: Duration,
     /// Reads what comes.
     pub reader: Arc<dyn ReadLoad>,
+}
+
+impl PartialEq for LoadStream {
+    fn eq(&self, other: &Self) -> bool {
+        self.interval == other.interval && Arc::ptr_eq(&self.reader, &other.reader)
+    }
 }
 
 /// How the latency of an endpoint follows that of its attempts: a slower one counts at once,
