@@ -290,6 +290,7 @@ fn view<S>(slot: &Slot<S>, report: &Report) -> EndpointView {
     let mut view = EndpointView::new(slot.id, report.endpoint.clone(), state);
     view.stats = slot.stats.clone();
     view.error = report.error.clone();
+    view.connected = report.connected;
     view.held_back = report.held_back;
     view
 }

@@ -105,13 +105,15 @@ pub struct Report {
     pub error: Option<Arc<dyn std::error::Error + Send + Sync>>,
     /// What its breaker is doing, when there is one.
     pub breaker: Option<BreakerState>,
+    /// Whether there is a connection, in whatever state layers around it show it.
+    pub connected: bool,
     /// Whether it is connected and would take a call as a last resort ([`Admit::LastResort`]),
     /// though a layer shows it in TRANSIENT_FAILURE.
     pub held_back: bool,
 }
 
 impl Report {
-    /// A report without a failure, an error or a breaker.
+    /// A report without a failure, an error or a breaker; connected if it is READY.
     #[must_use]
     pub fn new(endpoint: Arc<Endpoint>, state: ConnectivityState) -> Self {
         Self {
@@ -120,6 +122,7 @@ impl Report {
             failing: false,
             error: None,
             breaker: None,
+            connected: state == ConnectivityState::Ready,
             held_back: false,
         }
     }

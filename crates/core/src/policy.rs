@@ -110,7 +110,10 @@ pub struct EndpointView {
     /// Its state, already sticky: an endpoint that failed to connect stays in
     /// TRANSIENT_FAILURE, while it tries again, until it is READY (gRFC A62).
     pub state: ConnectivityState,
-    /// Whether it is connected, and in TRANSIENT_FAILURE only because something around it wants no
+    /// Whether it is connected: READY, or in TRANSIENT_FAILURE only because something around the
+    /// connection wants it so.
+    pub connected: bool,
+    /// Whether it is connected, would take calls, and is in TRANSIENT_FAILURE only because something around it wants no
     /// calls to go there: a breaker that is open, an outlier's ejection. When nothing else is
     /// left, it is better than nothing ([`Update::last_resort`]).
     pub held_back: bool,
@@ -128,6 +131,7 @@ impl EndpointView {
             id,
             endpoint,
             state,
+            connected: state == ConnectivityState::Ready,
             held_back: false,
             error: None,
             stats: Arc::default(),
@@ -138,6 +142,7 @@ impl EndpointView {
     #[must_use]
     pub fn hold_back(mut self, error: impl Into<BoxError>) -> Self {
         self.state = ConnectivityState::TransientFailure;
+        self.connected = true;
         self.held_back = true;
         self.with_error(error)
     }

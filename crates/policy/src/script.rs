@@ -96,6 +96,7 @@ impl Script {
     pub fn set(&mut self, id: u64, state: ConnectivityState) {
         let one = self.find(id);
         one.state = state;
+        one.connected = state == ConnectivityState::Ready;
         one.held_back = false;
     }
 
@@ -104,12 +105,20 @@ impl Script {
         let one = self.find(id);
         *one = one.clone().with_error(error);
         one.state = ConnectivityState::TransientFailure;
+        (one.connected, one.held_back) = (false, false);
     }
 
-    /// Keeps calls from an endpoint that is connected, as an open breaker does.
+    /// Keeps calls from an endpoint that is connected, unless nothing else is left.
     pub fn hold_back(&mut self, id: u64, error: impl Into<BoxError>) {
         let one = self.find(id);
         *one = one.clone().hold_back(error);
+    }
+
+    /// Keeps calls from an endpoint that is connected, and whatever the need, as an open breaker does by
+    /// default.
+    pub fn refuse(&mut self, id: u64, error: impl Into<BoxError>) {
+        self.hold_back(id, error);
+        self.find(id).held_back = false;
     }
 
     /// Changes an endpoint's metadata.

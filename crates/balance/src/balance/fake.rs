@@ -101,6 +101,7 @@ impl FakeEndpoint {
     pub(super) fn set(&self, state: ConnectivityState, error: Option<&str>) {
         self.shared.report.send_modify(|report| {
             report.state = state;
+            report.connected = state == ConnectivityState::Ready;
             report.failing = match state {
                 ConnectivityState::TransientFailure => true,
                 ConnectivityState::Connecting => report.failing,

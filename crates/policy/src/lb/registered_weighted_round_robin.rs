@@ -147,8 +147,7 @@ impl RegisteredWeightedRoundRobin {
         let steps = self.steps(now);
         let mut is_reduced = false;
         for (endpoint, slot) in view.endpoints.iter().zip(self.effective.iter_mut()) {
-            let is_connected = endpoint.state == ConnectivityState::Ready || endpoint.held_back;
-            if !is_connected {
+            if !endpoint.connected {
                 *slot = None;
                 continue;
             }

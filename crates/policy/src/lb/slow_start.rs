@@ -96,7 +96,7 @@ impl SlowStart {
     fn follow(&mut self, now: Instant, endpoints: &[EndpointView]) {
         self.connected.follow(endpoints, |one| one.id, |_| None);
         for (since, one) in self.connected.iter_mut().zip(endpoints) {
-            if one.held_back || one.state == ConnectivityState::Ready {
+            if one.connected {
                 since.get_or_insert(now);
             } else {
                 *since = None;

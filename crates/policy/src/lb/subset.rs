@@ -122,6 +122,7 @@ pub(super) fn is_the_same(known: &EndpointView, now: &EndpointView) -> bool {
     };
     known.id == now.id
         && known.state == now.state
+        && known.connected == now.connected
         && known.held_back == now.held_back
         && Arc::ptr_eq(&known.endpoint, &now.endpoint)
         && Arc::ptr_eq(&known.stats, &now.stats)

@@ -27,6 +27,8 @@ use crate::scripted::{
 use BreakerState::{Closed, HalfOpen, Open};
 use ConnectivityState::{Connecting, Ready, TransientFailure};
 
+mod last_resort;
+
 const SECOND: Duration = Duration::from_secs(1);
 
 fn config() -> BreakerConfig {
@@ -360,8 +362,12 @@ impl Watched {
         self.states.send(report).unwrap();
     }
 
+    async fn next(&mut self) -> Report {
+        poll_fn(|cx| self.breaker.poll_report(cx)).await.unwrap()
+    }
+
     async fn report(&mut self) -> (ConnectivityState, BreakerState, Option<String>) {
-        let report = poll_fn(|cx| self.breaker.poll_report(cx)).await.unwrap();
+        let report = self.next().await;
         let error = report.error.map(|error| error.to_string());
         (report.state, report.breaker.unwrap(), error)
     }

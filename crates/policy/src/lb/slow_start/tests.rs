@@ -219,10 +219,13 @@ fn who_reconnects_ramps_up_again_and_who_was_held_back_does_not() {
     let mut policy = around(RoundRobin::new());
     let mut script = one_new_of_three(&mut policy);
     script.advance(WINDOW);
-    script.hold_back(2, "breaker open");
-    script.update(&mut policy);
-    script.set(2, Ready);
-    assert_near(&shares(&script, &mut policy), &[100.0 / 3.0; 3]);
+    for passes in [true, false] {
+        script.hold_back(2, "breaker open");
+        script.find(2).held_back = passes;
+        script.update(&mut policy);
+        script.set(2, Ready);
+        assert_near(&shares(&script, &mut policy), &[100.0 / 3.0; 3]);
+    }
     script.set(2, Idle);
     script.update(&mut policy);
     script.set(2, Ready);
