@@ -114,6 +114,9 @@ async fn a_hot_key_spreads_while_its_server_has_many_calls_in_flight() {
         assert_eq!(accepted(&servers), [1, 1, 1], "30 users need all three");
         let home = call(&mut client, 1).await.unwrap();
 
+        for server in &servers {
+            server.close_gate();
+        }
         let mut open = Vec::new();
         for _ in 0..12 {
             let list = ListUsersRequest {
