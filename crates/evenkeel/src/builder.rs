@@ -5,14 +5,14 @@ use evenkeel_balance::SubchannelConfig;
 use evenkeel_core::{BoxError, Endpoint, Target};
 use evenkeel_discover::MemoryRegistry;
 use evenkeel_policy::backoff::BackoffConfig;
-use evenkeel_resilience::{BreakerConfig, RetryConfig};
-use evenkeel_service_config::{ParseOptions, PolicyRegistry, ServiceConfig};
+use evenkeel_resilience::{BreakerConfig, MessageLimits, RetryConfig};
+use evenkeel_service_config::{LiveConfig, ParseOptions, PolicyRegistry, ServiceConfig};
 use evenkeel_transport::{Connect, Connector};
 use http::uri::Authority;
 use tower::discover::Discover;
 
 use crate::source::Sources;
-use crate::{BuildError, Channel, Stack, StackConfig, stack};
+use crate::{BuildError, Channel, Stack, StackConfig, live_stack};
 
 /// Says what a [`Channel`] is made of; [`Channel::builder`] starts one.
 ///
@@ -32,11 +32,12 @@ pub struct ChannelBuilder<C: Connect = Connector> {
     name: fn(C, Authority, bool) -> C,
 }
 
-type Start<C> = Box<dyn FnOnce(C, &ServiceConfig, &StackConfig) -> Stack<C> + Send>;
+type Start<C> = Box<dyn FnOnce(C, &LiveConfig, &StackConfig) -> Stack<C> + Send>;
 
 enum Config {
     Text(String),
     Parsed(ServiceConfig),
+    Live(LiveConfig),
 }
 
 impl ChannelBuilder {
@@ -88,13 +89,21 @@ impl<C: Connect> ChannelBuilder<C> {
         self
     }
 
+    /// A service config that someone else updates; channels may share one. Refused updates are told
+    /// to whoever makes them, and [`Self::policies`] and [`Self::parse_options`] do not count: it has
+    /// its own.
+    pub fn live_config(mut self, config: LiveConfig) -> Self {
+        self.config = Config::Live(config);
+        self
+    }
+
     /// The LB policies that the service config's JSON may name. Default: the built-in ones.
     pub fn policies(mut self, policies: PolicyRegistry) -> Self {
         self.parse.registry = policies;
         self
     }
 
-    /// How the service config's JSON is read: whether what gRPC ignores silently is an error, and
+    /// How the service config's JSON is read, that of updates included: whether what gRPC ignores silently is an error, and
     /// how many attempts a call may have. Also sets [`Self::policies`].
     pub fn parse_options(mut self, options: ParseOptions) -> Self {
         self.parse = options;
@@ -123,7 +132,7 @@ impl<C: Connect> ChannelBuilder<C> {
         D::Error: Into<BoxError>,
     {
         self.discover = Some(Box::new(move |connector, config, options| {
-            stack(discover, connector, config, options)
+            live_stack(discover, connector, config, options)
         }));
         self
     }
@@ -138,6 +147,12 @@ impl<C: Connect> ChannelBuilder<C> {
     /// What retries may buffer, and whether there are any. Default [`RetryConfig::default`].
     pub fn retry(mut self, config: RetryConfig) -> Self {
         self.options.retry = config;
+        self
+    }
+
+    /// The longest messages. Default: those of the service config, and of tonic's client.
+    pub fn message_limits(mut self, limits: MessageLimits) -> Self {
+        self.options.limits = limits;
         self
     }
 
@@ -172,10 +187,14 @@ impl<C: Connect> ChannelBuilder<C> {
         }
         let target: Target = self.target.parse()?;
         let config = match self.config {
-            Config::Text(json) => self.parse.parse(&json)?,
-            Config::Parsed(config) => config,
+            Config::Text(json) => {
+                let config = self.parse.parse(&json)?;
+                LiveConfig::new(Some(config), self.parse)
+            }
+            Config::Parsed(config) => LiveConfig::new(Some(config), self.parse),
+            Config::Live(config) => config,
         };
-        for warning in config.warnings() {
+        for warning in config.current().warnings() {
             tracing::warn!(%target, "service config: {warning}");
         }
         let chosen = self.authority.is_some();
@@ -185,14 +204,14 @@ impl<C: Connect> ChannelBuilder<C> {
         let connector = (self.name)(self.connector, authority, chosen);
         let service = match self.discover {
             Some(start) => start(connector, &config, &self.options),
-            None => stack(
+            None => live_stack(
                 self.sources.open(&target)?,
                 connector,
                 &config,
                 &self.options,
             ),
         };
-        Ok(Channel::over(service, &target.to_string()))
+        Ok(Channel::over(service, config, &target.to_string()))
     }
 }
 

@@ -6,12 +6,14 @@ use evenkeel_balance::{EndpointBody, EndpointReport, Subchannel};
 use evenkeel_core::ConnectivityState;
 use evenkeel_resilience::ResponseBody as CallBody;
 use evenkeel_resilience::breaker::Breaker;
+use evenkeel_service_config::{ConfigError, LiveConfig, ServiceConfig};
 use evenkeel_transport::{Connect, Connection, Connector};
 use http::Request;
 use tonic::Status;
 use tower_service::Service;
 
 use crate::stack::{Balanced, Stack};
+use crate::watch::Watch;
 use crate::{BuildError, ChannelBuilder};
 
 /// One channel to one service, over as many endpoints as it has. It takes the place of
@@ -38,7 +40,15 @@ use crate::{BuildError, ChannelBuilder};
 pub struct Channel<C: Connect = Connector> {
     service: Stack<C>,
     balance: Balanced<C>,
+    shared: Arc<Shared>,
+    /// Whether this clone has been called.
+    is_called: bool,
+}
+
+struct Shared {
     target: Arc<str>,
+    config: LiveConfig,
+    watch: Watch,
 }
 
 /// The future of a call.
@@ -82,19 +92,50 @@ impl<C: Connect> Channel<C> {
         ChannelBuilder::by(target.as_ref(), connector)
     }
 
-    pub(crate) fn over(service: Stack<C>, target: &str) -> Self {
+    pub(crate) fn over(service: Stack<C>, config: LiveConfig, target: &str) -> Self {
         let balance = service.get_ref().clone();
+        let target = Arc::<str>::from(target);
+        let watch = Watch::start(Arc::clone(&target), &config);
         Self {
             service,
             balance,
-            target: target.into(),
+            shared: Arc::new(Shared {
+                target,
+                config,
+                watch,
+            }),
+            is_called: false,
         }
     }
 
     /// What it was dialled by.
     #[must_use]
     pub fn target(&self) -> &str {
-        &self.target
+        &self.shared.target
+    }
+
+    /// The service config that is in force; what it comes to says
+    /// [`explain`](ServiceConfig::explain).
+    #[must_use]
+    pub fn service_config(&self) -> ServiceConfig {
+        self.shared.config.current()
+    }
+
+    /// Replaces the service config. Calls that start from now on go by it; those that are running
+    /// keep theirs. No connection is lost, and another LB policy takes over when it can serve.
+    ///
+    /// It is read as the builder was told to read the first one, and what changes is logged.
+    ///
+    /// # Errors
+    ///
+    /// The first thing that is wrong, and where; then the config stays what it was.
+    pub fn update_service_config(&self, json: &str) -> Result<(), ConfigError> {
+        let updated = self.shared.config.update(json);
+        if let Err(error) = &updated {
+            let target = &self.shared.target;
+            tracing::warn!(%target, "service config refused, the old one stays: {error}");
+        }
+        updated
     }
 
     /// Its connectivity state.
@@ -154,6 +195,10 @@ impl<C: Connect> Service<Request<tonic::body::Body>> for Channel<C> {
     }
 
     fn call(&mut self, request: Request<tonic::body::Body>) -> Self::Future {
+        if !self.is_called {
+            self.is_called = true;
+            self.shared.watch.note_call();
+        }
         self.service.call(request)
     }
 }
@@ -173,7 +218,8 @@ impl<C: Connect> Clone for Channel<C> {
         Self {
             service: self.service.clone(),
             balance: self.balance.clone(),
-            target: self.target.clone(),
+            shared: Arc::clone(&self.shared),
+            is_called: self.is_called,
         }
     }
 }
@@ -181,7 +227,7 @@ impl<C: Connect> Clone for Channel<C> {
 impl<C: Connect> fmt::Debug for Channel<C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Channel")
-            .field("target", &self.target)
+            .field("target", &self.shared.target)
             .field("state", &self.state())
             .finish_non_exhaustive()
     }

@@ -30,11 +30,12 @@ mod channel;
 mod error;
 mod source;
 mod stack;
+mod watch;
 
 pub use builder::ChannelBuilder;
 pub use channel::{Channel, ResponseBody, ResponseFuture};
 pub use error::BuildError;
-pub use stack::{Stack, StackConfig, stack};
+pub use stack::{Stack, StackConfig, live_stack, stack};
 
 pub use evenkeel_balance::{
     BalanceLayer, ConnectLayer, EndpointLayer, EndpointReport, SubchannelConfig,
@@ -55,10 +56,12 @@ pub use evenkeel_policy as policy;
 pub use evenkeel_policy::backoff::BackoffConfig;
 pub use evenkeel_resilience as resilience;
 pub use evenkeel_resilience::{
-    BreakerConfig, BreakerLayer, DeadlineLayer, RetryConfig, RetryLayer,
+    BreakerConfig, BreakerLayer, DeadlineLayer, MessageLimits, RetryConfig, RetryLayer,
 };
 pub use evenkeel_service_config as service_config;
-pub use evenkeel_service_config::{ParseOptions, PolicyRegistry, ServiceConfig};
+pub use evenkeel_service_config::{
+    ConfigError, LiveConfig, ParseOptions, PolicyRegistry, ServiceConfig,
+};
 pub use evenkeel_transport as transport;
 pub use evenkeel_transport::{Connect, Connector, Http2Config};
 

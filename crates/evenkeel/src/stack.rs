@@ -8,8 +8,10 @@ use evenkeel_balance::{
 use evenkeel_core::{BoxError, Endpoint};
 use evenkeel_resilience::breaker::Breaker;
 use evenkeel_resilience::retry::Retry;
-use evenkeel_resilience::{BreakerConfig, BreakerLayer, DeadlineLayer, RetryConfig, RetryLayer};
-use evenkeel_service_config::ServiceConfig;
+use evenkeel_resilience::{
+    BreakerConfig, BreakerLayer, DeadlineLayer, MessageLimits, RetryConfig, RetryLayer,
+};
+use evenkeel_service_config::{LiveConfig, ServiceConfig};
 use evenkeel_transport::Connect;
 use tower::ServiceBuilder;
 use tower::discover::Discover;
@@ -28,6 +30,8 @@ pub struct StackConfig {
     pub breaker: BreakerConfig,
     /// What retries may buffer, and whether there are any.
     pub retry: RetryConfig,
+    /// The longest messages, beside what the service config has.
+    pub limits: MessageLimits,
     /// How each endpoint is connected to.
     pub subchannel: SubchannelConfig,
 }
@@ -50,13 +54,60 @@ where
     D::Error: Into<BoxError>,
     C: Connect,
 {
+    let retry = RetryLayer::new(config).with_deadline(DeadlineLayer::new(config));
+    layers(
+        discover,
+        connector,
+        retry,
+        &BalanceLayer::new(config),
+        options,
+    )
+}
+
+/// The same by a service config that may change: every layer follows it, and no connection is lost
+/// by that.
+///
+/// # Panics
+///
+/// Outside a tokio runtime.
+pub fn live_stack<D, C>(
+    discover: D,
+    connector: C,
+    config: &LiveConfig,
+    options: &StackConfig,
+) -> Stack<C>
+where
+    D: Discover<Service = Endpoint> + Unpin + Send + 'static,
+    D::Key: Hash + Eq + Clone + Send + Unpin,
+    D::Error: Into<BoxError>,
+    C: Connect,
+{
+    let retry = RetryLayer::live(config).with_deadline(DeadlineLayer::live(config));
+    layers(
+        discover,
+        connector,
+        retry,
+        &BalanceLayer::live(config),
+        options,
+    )
+}
+
+fn layers<D, C>(
+    discover: D,
+    connector: C,
+    retry: RetryLayer,
+    balance: &BalanceLayer,
+    options: &StackConfig,
+) -> Stack<C>
+where
+    D: Discover<Service = Endpoint> + Unpin + Send + 'static,
+    D::Key: Hash + Eq + Clone + Send + Unpin,
+    D::Error: Into<BoxError>,
+    C: Connect,
+{
     ServiceBuilder::new()
-        .layer(
-            RetryLayer::new(config)
-                .with_config(options.retry)
-                .with_deadline(DeadlineLayer::new(config)),
-        )
-        .layer(BalanceLayer::new(config))
+        .layer(retry.with_config(options.retry).with_limits(options.limits))
+        .layer(balance)
         .layer(EndpointLayer::new(BreakerLayer::new(options.breaker)))
         .layer(ConnectLayer::new(connector).with_config(options.subchannel.clone()))
         .service(discover)
