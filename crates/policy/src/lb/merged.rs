@@ -1,6 +1,6 @@
 use std::time::Instant;
 
-use evenkeel_core::{LoadStream, Observe};
+use evenkeel_core::{ConnectivityState, EndpointIndex, LoadStream, Observe, Update, View};
 
 /// The earlier of two timers.
 pub(super) fn earlier(one: Option<Instant>, other: Option<Instant>) -> Option<Instant> {
@@ -23,6 +23,23 @@ pub(super) fn both(one: Observe, other: &Observe) -> Observe {
         }),
         (one, other) => one.or_else(|| other.clone()),
     };
-    both.failures |= other.failures;
+    both.failures = both.failures | other.failures;
     both
+}
+
+/// How many of a child's `members` are READY for it too: it has `said` which ones it has ejected.
+pub(super) fn count_ready(said: &Update, view: &View<'_>, members: &[EndpointIndex]) -> usize {
+    let is_ready = |index: &&EndpointIndex| {
+        let one = view.endpoints.get(index.0);
+        one.is_some_and(|one| one.state == ConnectivityState::Ready)
+    };
+    let mut ejected: Vec<_> = said.ejected.iter().map(|(index, _)| index).collect();
+    ejected.retain(is_ready);
+    ejected.sort_unstable();
+    ejected.dedup();
+    members
+        .iter()
+        .filter(is_ready)
+        .count()
+        .saturating_sub(ejected.len())
 }

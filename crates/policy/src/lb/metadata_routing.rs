@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use evenkeel_core::ConnectivityState::{self, Connecting, Idle, Ready, Shutdown, TransientFailure};
-use evenkeel_core::{BuildPolicy, Policy, Update, View};
+use evenkeel_core::{BuildPolicy, EndpointIndex, Policy, Update, View};
 use tonic::Status;
 
 pub use self::config::{BadRoutes, MetadataRoutingConfig, OnNoMatch, Route};
@@ -24,6 +24,7 @@ use self::subsets::{MAX_SUBSETS, Subsets};
 
 use super::FailPicker;
 use super::merged::{both, earlier};
+use crate::time::after;
 
 /// Sends each call to endpoints whose metadata is what the request's headers ask for: a version, a
 /// region, a tag.
@@ -40,12 +41,15 @@ use super::merged::{both, earlier};
 /// | no value at all, for routes that are not [`required`](Route::required), after their fallbacks | the same |
 /// | any endpoint, with [`OnNoMatch::Any`] | [`any`](RoutingStats::any) |
 /// | the call waits, if some of these are CONNECTING | |
-/// | endpoints among these that are [held back](evenkeel_core::EndpointView::held_back), if no endpoint of the channel is READY | |
+/// | endpoints among these that are [held back](evenkeel_core::EndpointView::held_back): the [last resort](Update::last_resort) | |
 /// | the call fails: UNAVAILABLE, [`NoMatch`] | [`failures`](RoutingStats::failures) |
 ///
 /// In the first [`failover_delay`](MetadataRoutingConfig::failover_delay) of a channel nothing is passed
 /// over that is still connecting. A retry goes the same way when its call has tried all that
 /// match.
+///
+/// A child that is IDLE, as ring_hash is before its first call, counts as READY: it gets the call, and
+/// connects for it.
 ///
 /// At most 512 combinations may be in use; with more, every call fails and says so.
 ///
@@ -138,9 +142,11 @@ impl Policy for MetadataRouting {
             let picker = FailPicker::new(Status::unavailable(text));
             return Update::new(TransientFailure, Arc::new(picker));
         }
-        let settled_at = *self.started.get_or_insert(now) + self.routes.failover_delay();
+        let started = *self.started.get_or_insert(now);
+        let settled_at = after(started, self.routes.failover_delay());
         let (mut update, answers) = self.ask(now, view);
-        let settling = now < settled_at && answers.iter().flatten().any(Answer::is_waiting);
+        let mut all = answers.iter().flatten();
+        let settling = now < settled_at && all.any(|one| one.is(Standing::Connecting));
         if settling {
             update.wake_at = earlier(update.wake_at, Some(settled_at));
         }
@@ -164,51 +170,38 @@ impl MetadataRouting {
         let awake = view.with_call_waiting(true);
         let mut wishes = Wishes::new(view);
         let mut answers = Vec::new();
-        self.subsets.ask(now, &awake, |place, said| {
-            wishes.add(said);
+        self.subsets.ask(now, &awake, |place, said, members| {
+            wishes.add(said, &mut update.ejected);
+            update.last_resort |= said.last_resort && said.state == Ready;
             update.wake_at = earlier(update.wake_at, said.wake_at);
             update.observe = both(std::mem::take(&mut update.observe), &said.observe);
-            for (index, error) in &said.ejected {
-                if update.ejected.iter().all(|(known, _)| known != index) {
-                    update.ejected.push((*index, error.clone()));
-                }
-            }
             answers.resize_with(place + 1, || None);
-            answers[place] = Some(Answer::new(said));
+            answers[place] = Some(Answer::new(said, view, members));
         });
         wishes.carry_out(view, self.subsets.memberships(), &mut update);
         let is = |wanted: Standing| answers.iter().flatten().any(|one: &Answer| one.is(wanted));
-        let states: [(_, ConnectivityState); 3] = [
+        let states: [(_, ConnectivityState); 4] = [
             (Standing::Serving, Ready),
+            (Standing::LastResort, Ready),
             (Standing::Connecting, Connecting),
             (Standing::Idle, Idle),
         ];
         let state = states.into_iter().find(|(standing, _)| is(*standing));
-        update.state = match state {
-            Some((_, state)) => state,
-            None if is(Standing::LastResort) => {
-                update.last_resort = true;
-                Ready
-            }
-            None => TransientFailure,
-        };
-        if !update.last_resort {
-            // The channel's other calls would pass their breakers too.
-            for (place, answer) in answers.iter_mut().enumerate() {
-                if let Some(answer) = answer.as_mut().filter(|it| it.is(Standing::LastResort)) {
-                    *answer = Answer::failing(self.subsets.failure(place));
-                }
-            }
-        }
+        update.state = state.map_or(TransientFailure, |(_, state)| state);
         (update, answers)
     }
 }
 
-/// What the children want of connections, by endpoint.
+/// Why a child keeps calls from an endpoint.
+type EjectedBy = dyn std::error::Error + Send + Sync;
+
+/// What the children say of each endpoint.
 struct Wishes {
     connect: Vec<bool>,
     /// How many children want it closed.
     disconnect: Vec<u32>,
+    /// Who is known to be ejected.
+    ejected: Vec<bool>,
 }
 
 impl Wishes {
@@ -216,10 +209,18 @@ impl Wishes {
         Self {
             connect: vec![false; view.endpoints.len()],
             disconnect: vec![0; view.endpoints.len()],
+            ejected: vec![false; view.endpoints.len()],
         }
     }
 
-    fn add(&mut self, said: &Update) {
+    fn add(&mut self, said: &Update, ejected: &mut Vec<(EndpointIndex, Arc<EjectedBy>)>) {
+        for (index, error) in &said.ejected {
+            if let Some(known) = self.ejected.get_mut(index.0)
+                && !std::mem::replace(known, true)
+            {
+                ejected.push((*index, error.clone()));
+            }
+        }
         for index in &said.connect {
             if let Some(wanted) = self.connect.get_mut(index.0) {
                 *wanted = true;

@@ -2,12 +2,12 @@ use std::sync::Arc;
 
 use evenkeel_core::ConnectivityState::{Connecting, Idle, Ready, Shutdown, TransientFailure};
 use evenkeel_core::error::{NoEndpoint, cause};
-use evenkeel_core::{EndpointId, Pick, PickArgs, Picker, Update, View};
+use evenkeel_core::{EndpointId, EndpointIndex, Pick, PickArgs, Picker, Update, View};
 
 use super::routes::{Asked, Routes};
 use super::table::Table;
 use super::{NoMatch, RoutingStats};
-use crate::lb::FailPicker;
+use crate::lb::merged::count_ready;
 
 /// Finds the child for what a call asks for.
 #[derive(Debug)]
@@ -33,16 +33,19 @@ pub(super) struct Answer {
 pub(super) enum Standing {
     Serving,
     Connecting,
+    /// It connects when a call comes.
     Idle,
+    /// It serves, but has only endpoints that are held back or ejected.
     LastResort,
     Failing,
 }
 
 impl Answer {
-    pub(super) fn new(said: &Update) -> Self {
+    /// Of a child with these `members` of `view`.
+    pub(super) fn new(said: &Update, view: &View<'_>, members: &[EndpointIndex]) -> Self {
         Self {
             standing: match said.state {
-                Ready if said.last_resort => Standing::LastResort,
+                Ready if count_ready(said, view, members) == 0 => Standing::LastResort,
                 Ready => Standing::Serving,
                 Connecting => Standing::Connecting,
                 Idle => Standing::Idle,
@@ -52,19 +55,8 @@ impl Answer {
         }
     }
 
-    pub(super) fn failing(picker: FailPicker) -> Self {
-        Self {
-            standing: Standing::Failing,
-            picker: Arc::new(picker),
-        }
-    }
-
     pub(super) fn is(&self, standing: Standing) -> bool {
         self.standing == standing
-    }
-
-    pub(super) fn is_waiting(&self) -> bool {
-        self.is(Standing::Connecting) || self.is(Standing::Idle)
     }
 }
 
@@ -128,7 +120,6 @@ impl RoutingPicker {
                 }
                 pick
             }
-            // A child that connects on demand says to whom.
             None => match search.waits.or(search.last_resort) {
                 Some(answer) => answer.picker.pick(args),
                 None => self.fail(args, asked),
@@ -215,6 +206,10 @@ impl<'a> Search<'a> {
                     return Some((pick, kind));
                 }
                 self.tried.get_or_insert((pick, kind));
+            }
+            // It connects for the call: nothing else would make it.
+            Standing::Idle if self.tried.is_none() => {
+                return Some((answer.picker.pick(args), kind));
             }
             Standing::Connecting | Standing::Idle => {
                 self.waits.get_or_insert(answer);

@@ -7,7 +7,6 @@ use evenkeel_core::{BuildPolicy, EndpointIndex, Update, View};
 
 use super::routes::{Combination, Routes};
 use super::table::Table;
-use crate::lb::FailPicker;
 use crate::lb::child::Child;
 use crate::lb::described::Described;
 
@@ -121,26 +120,18 @@ impl Subsets {
         self.table.clone()
     }
 
-    /// What is wrong with the endpoints of the subset at this place.
-    pub(super) fn failure(&self, place: usize) -> FailPicker {
-        let one = self.subsets.get(place).and_then(Option::as_ref);
-        let child = one.and_then(|one| one.child.as_ref());
-        let endpoints = child.map_or(&[][..], Child::endpoints);
-        FailPicker::no_endpoint(&View::new(endpoints, 0))
-    }
-
     /// In how many subsets each endpoint is.
     pub(super) fn memberships(&self) -> impl Iterator<Item = usize> {
         let all = self.memberships.iter();
         all.map(|places| places.as_deref().map_or(0, <[_]>::len))
     }
 
-    /// Shows each child its endpoints, and `hear`s by its place what it says.
+    /// Shows each child its endpoints, and `hear`s by its place what it says, and of whom.
     pub(super) fn ask(
         &mut self,
         now: Instant,
         view: &View<'_>,
-        mut hear: impl FnMut(usize, &Update),
+        mut hear: impl FnMut(usize, &Update, &[EndpointIndex]),
     ) {
         let build = &*self.build;
         for (place, one) in self.subsets.iter_mut().enumerate() {
@@ -150,7 +141,7 @@ impl Subsets {
             let child = child.get_or_insert_with(|| Child::new(build));
             let endpoints = members.iter();
             let endpoints = endpoints.map(|index| (*index, &view.endpoints[index.0]));
-            hear(place, child.update(now, view, endpoints));
+            hear(place, child.update(now, view, endpoints), members);
         }
     }
 }

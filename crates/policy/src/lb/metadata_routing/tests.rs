@@ -6,7 +6,10 @@ use http::HeaderName;
 use proptest::prelude::*;
 
 use super::*;
-use crate::lb::{MetadataKey, PickFirst, RoundRobin};
+use crate::lb::{
+    BuildWrapper, HashOn, MetadataKey, PanicThreshold, PanicThresholdConfig, PickFirst, RingHash,
+    RingHashConfig, RoundRobin,
+};
 use crate::script::Script;
 
 fn route(header: &'static str, key: &str) -> Route {
@@ -297,7 +300,7 @@ impl Policy for OnDemand {
 
 impl evenkeel_core::Picker for OnDemand {
     fn pick(&self, _: &PickArgs<'_>) -> Pick {
-        Pick::Connect(evenkeel_core::EndpointIndex(0))
+        Pick::Connect(EndpointIndex(0))
     }
 }
 
@@ -334,15 +337,135 @@ fn the_channel_is_in_the_best_state_of_any_subset() {
 }
 
 #[test]
-fn the_last_resort_is_taken_when_no_endpoint_of_the_channel_is_ready() {
-    let mut scene = Scene::new(by_version(), &[("v1", "", Ready), ("v2", "", Ready)]);
-    scene.script.hold_back(1, "breaker open");
-    assert!(scene.refusal("v2", "").message().contains("breaker open"));
+fn what_is_held_back_serves_those_who_may_go_nowhere_else() {
+    let endpoints = [
+        ("v1", "", Ready),
+        ("v1", "", Ready),
+        ("v2", "", Ready),
+        ("v2", "", Ready),
+    ];
+    let mut scene = Scene::new(by_version(), &endpoints);
     assert!(!scene.update().last_resort);
-    scene.script.fail(0, "refused");
+    for id in [0, 1] {
+        scene.script.hold_back(id, "ejected");
+    }
     assert!(scene.update().last_resort);
-    assert_eq!(scene.served("v2", ""), [1]);
-    scene.refusal("v1", "");
+    assert_eq!(scene.served("v1", ""), [0, 1]);
+    assert_eq!(scene.served("v2", ""), [2, 3]);
+    scene.script.fail(2, "refused");
+    scene.script.fail(3, "refused");
+    assert_eq!(scene.served("v1", ""), [0, 1]);
+    scene.refusal("v2", "");
+    // Who has a fallback that is READY goes there.
+    let mut config = by_version();
+    config.routes[0].fallbacks = texts(&["v2"]);
+    let mut scene = Scene::new(config, &endpoints);
+    for id in [0, 1] {
+        scene.script.hold_back(id, "ejected");
+    }
+    assert_eq!(scene.served("v1", ""), [2, 3]);
+}
+
+#[test]
+fn a_child_in_panic_serves_with_all_that_it_has() {
+    let panics: Arc<dyn BuildPolicy> = Arc::new(BuildWrapper::<PanicThreshold>::new(
+        PanicThresholdConfig::default(),
+        Arc::new(RoundRobin::new),
+    ));
+    let endpoints = [
+        ("v1", "", Ready),
+        ("v2", "", Ready),
+        ("v2", "", Ready),
+        ("v2", "", Ready),
+    ];
+    for fallbacks in [&[][..], &["v1"]] {
+        let mut config = by_version();
+        config.routes[0].fallbacks = texts(fallbacks);
+        let mut scene = Scene::with_child(config, &endpoints, panics.clone());
+        for id in [2, 3] {
+            scene.script.hold_back(id, "breaker open");
+        }
+        assert!(scene.update().last_resort);
+        assert_eq!(scene.served("v2", ""), [1, 2, 3]);
+        assert_eq!(scene.served("v1", ""), [0]);
+        assert_eq!(scene.counts(), (0, 0, 0));
+    }
+}
+
+#[test]
+fn a_child_that_is_idle_connects_for_its_calls_though_another_one_serves() {
+    let mut ring = RingHashConfig::default();
+    ring.hash_on = Some(HashOn::Path);
+    let ring: Arc<dyn BuildPolicy> = Arc::new(move || RingHash::new(ring.clone()));
+    let fallback = || {
+        let mut config = by_version();
+        config.routes[0].fallbacks = texts(&["v1"]);
+        config
+    };
+    let any = || MetadataRoutingConfig {
+        on_no_match: OnNoMatch::Any,
+        ..by_version()
+    };
+    for config in [fallback(), any()] {
+        for later in [0, 60] {
+            let endpoints = [("v1", "", Ready), ("v2", "", Idle)];
+            let mut scene = Scene::with_child(config.clone(), &endpoints, ring.clone());
+            scene.update();
+            scene.script.advance(Duration::from_secs(later));
+            scene.ask("v2", "");
+            let update = scene.update();
+            assert_eq!((update.state, update.wake_at), (Ready, None));
+            match scene.script.answer(&*update.picker, &[], 0) {
+                Pick::Connect(index) => assert_eq!(index.0, 1),
+                other => panic!("{other:?}"),
+            }
+            scene.script.set(1, Connecting);
+            let update = scene.update();
+            match scene.script.answer(&*update.picker, &[], 0) {
+                Pick::Queue => assert_eq!(later, 0, "it waits in the first seconds only"),
+                Pick::Endpoint(index) => assert_eq!((index.0, later), (0, 60)),
+                other => panic!("{other:?}"),
+            }
+            scene.script.set(1, Ready);
+            assert_eq!(scene.served("v2", ""), [1]);
+        }
+    }
+}
+
+#[test]
+fn an_endpoint_of_several_subsets_is_ejected_once() {
+    /// Ejects all it sees.
+    struct Ejects;
+    impl Policy for Ejects {
+        fn update(&mut self, now: Instant, view: &View<'_>) -> Update {
+            let mut update = RoundRobin::new().update(now, view);
+            let error: Arc<EjectedBy> = Arc::new(std::io::Error::other("slow"));
+            update.ejected = view
+                .indexed()
+                .map(|(index, _)| (index, error.clone()))
+                .collect();
+            update
+        }
+    }
+    let mut scene = Scene::with_child(config(), &ALL_READY, Arc::new(|| Ejects));
+    let ejected = scene.update().ejected;
+    let mut places: Vec<_> = ejected.iter().map(|(index, _)| index.0).collect();
+    places.sort_unstable();
+    assert_eq!(places, [0, 1, 2, 3]);
+}
+
+#[test]
+fn a_delay_may_be_for_ever() {
+    let mut config = by_version();
+    config.routes[0].fallbacks = texts(&["v1"]);
+    config.failover_delay = Duration::MAX;
+    let mut scene = Scene::new(config, &[("v1", "", Ready), ("v2", "", Connecting)]);
+    scene.ask("v2", "");
+    let update = scene.update();
+    assert!(matches!(
+        scene.script.answer(&*update.picker, &[], 0),
+        Pick::Queue
+    ));
 }
 
 #[test]
