@@ -108,6 +108,7 @@ impl<H> State<H> {
             };
             let changed = (report.state, report.failing) != (state, failing) || error.is_some();
             (report.state, report.failing) = (state, failing);
+            report.connected = state == ConnectivityState::Ready;
             match error {
                 Some(error) => report.error = Some(error.into()),
                 None if state == ConnectivityState::Ready => report.error = None,

@@ -148,12 +148,14 @@ async fn requests_go_out_only_while_ready_and_come_back_whole_otherwise() {
     );
 
     let close = test.connect().await;
+    assert!(test.subchannel.report().connected);
     assert_eq!(test.call().await.code(), Code::Unimplemented);
     assert_eq!(test.sent.load(Ordering::Relaxed), 1);
 
     drop(close);
     let report = test.wait_for(ConnectivityState::Idle).await;
     assert!(report.error.is_some(), "it says why");
+    assert!(!report.connected);
     assert_eq!(test.call().await.code(), Code::Unavailable);
     assert_eq!(test.sent.load(Ordering::Relaxed), 1);
 }
