@@ -78,7 +78,7 @@ impl Demand {
         let flags = [
             (latency, observe.latency.is_some()),
             (load, observe.load.is_some()),
-            (failures, observe.failures),
+            (failures, !observe.failures.is_empty()),
         ];
         if flags
             .iter()
@@ -103,7 +103,7 @@ impl Demand {
         self.wanted.load.load(Ordering::Acquire)
     }
 
-    /// Whether failures are told.
+    /// Whether some failures are told: those in [`Observe::failures`].
     #[inline]
     pub(crate) fn wants_failures(&self) -> bool {
         self.wanted.failures.load(Ordering::Acquire)

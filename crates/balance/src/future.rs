@@ -259,7 +259,13 @@ fn settle_or_watch<R: Body, S: Connectivity>(
     response: Response<R>,
     guard: &mut Guard<EndpointTicket<S>>,
 ) -> Response<EndpointBody<R, S>> {
-    match head_status(&response) {
+    let decided = head_status(&response);
+    if matches!(decided, None | Some(Code::Ok))
+        && let Some(ticket) = guard.ticket_mut()
+    {
+        ticket.answered();
+    }
+    match decided {
         None => guard.watch_decided(None, response),
         decided => settle(decided, response, guard),
     }

@@ -1,6 +1,6 @@
 use std::fmt;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use base64::Engine;
 use base64::alphabet::STANDARD;
@@ -19,7 +19,7 @@ pub struct EndpointTicket<S: Connectivity> {
     admission: S::Admission,
     /// When its call must have ended.
     deadline: Option<Instant>,
-    /// When it started, if the policy wants to know how long it takes.
+    /// When it started, if the policy wants to know how long it takes and the answer has not begun.
     timed_since: Option<Instant>,
 }
 
@@ -81,19 +81,51 @@ impl<S: Connectivity> EndpointTicket<S> {
     #[inline]
     fn end(&self, outcome: Outcome) {
         self.slot.stats.end(outcome);
-        if let Some(since) = self.timed_since {
-            self.time(since, outcome);
+        match outcome {
+            Outcome::Failure(code) if self.is_watched() => self.observe_failure(code),
+            _ => self.time(outcome),
         }
-        if matches!(outcome, Outcome::Failure(_)) && self.slot.demand.wants_failures() {
-            self.slot.demand.tell_failure();
+    }
+
+    /// The answer has begun, and does not say that it is a failure.
+    #[inline]
+    pub(crate) fn answered(&mut self) {
+        self.time(Outcome::Success);
+        self.timed_since = None;
+    }
+
+    #[inline]
+    fn time(&self, outcome: Outcome) {
+        if let Some(since) = self.timed_since {
+            self.record_latency(Some(since), outcome);
+        }
+    }
+
+    /// Whether the policy may want to know that it has failed.
+    fn is_watched(&self) -> bool {
+        let demand = &self.slot.demand;
+        demand.wants_failures() || demand.wants_latency() || self.timed_since.is_some()
+    }
+
+    #[cold]
+    fn observe_failure(&self, code: Code) {
+        let demand = &self.slot.demand;
+        let latency = demand.observe().latency;
+        let is_failure = latency.is_some_and(|latency| latency.failures.contains(code));
+        // One whose answer had begun was timed; that it failed is another matter.
+        if is_failure || self.timed_since.is_some() {
+            self.record_latency(self.timed_since, Outcome::Failure(code));
+        }
+        if demand.wants_failures() && demand.observe().failures.contains(code) {
+            demand.tell_failure();
         }
     }
 
     #[cold]
-    fn time(&self, since: Instant, outcome: Outcome) {
+    fn record_latency(&self, since: Option<Instant>, outcome: Outcome) {
         if let Some(latency) = &self.slot.demand.observe().latency {
             let now = now();
-            let took = now.saturating_duration_since(since);
+            let took = since.map_or(Duration::ZERO, |since| now.saturating_duration_since(since));
             self.slot.stats.record_latency(now, took, outcome, latency);
         }
     }

@@ -16,6 +16,7 @@
 
 mod address;
 mod attempt;
+mod codes;
 mod connectivity;
 mod endpoint;
 pub mod error;
@@ -31,6 +32,7 @@ mod waiters;
 
 pub use address::{Address, ParseAddressError};
 pub use attempt::{Attempt, Deadline, Picked, Tried, WaitForReady};
+pub use codes::CodeSet;
 pub use connectivity::{Admit, BreakerState, Connectivity, ConnectivityState, Report, aggregate};
 pub use endpoint::{Endpoint, EndpointId, NoAddress};
 pub use error::BoxError;

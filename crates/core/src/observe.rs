@@ -77,6 +77,12 @@ impl<T: Ticket> Guard<T> {
         self.0.as_ref()
     }
 
+    /// The same, to change it.
+    #[must_use]
+    pub const fn ticket_mut(&mut self) -> Option<&mut T> {
+        self.0.as_mut()
+    }
+
     /// Takes the ticket out, unsettled.
     pub const fn take(&mut self) -> Option<T> {
         self.0.take()

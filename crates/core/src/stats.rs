@@ -108,8 +108,8 @@ impl EndpointStats {
         self.latency.nanos()
     }
 
-    /// Takes one more attempt into [`Self::latency`], which is kept within 1 ns and 60 s. An abandoned
-    /// one says nothing.
+    /// Takes one more attempt into [`Self::latency`], which is kept within 1 ns and 60 s. One that
+    /// was abandoned or cancelled says nothing.
     pub fn record_latency(
         &self,
         now: Instant,
@@ -118,9 +118,9 @@ impl EndpointStats {
         config: &LatencyConfig,
     ) {
         let is_failure = match outcome {
-            Outcome::Success => false,
-            Outcome::Failure(_) => true,
-            Outcome::Abandoned => return,
+            Outcome::Failure(code) if config.failures.contains(code) => true,
+            Outcome::Abandoned | Outcome::Failure(Code::Cancelled) => return,
+            Outcome::Success | Outcome::Failure(_) => false,
         };
         let now = self.observed.get_or_init(Box::default).since_origin(now);
         self.latency.record(now, took, is_failure, config);

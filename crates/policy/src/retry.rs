@@ -18,12 +18,11 @@
 mod pushback;
 mod state;
 
+pub use evenkeel_core::CodeSet;
 pub use pushback::Pushback;
 pub use state::{Failure, RetryDecision, RetryState, Stop};
 
 use std::time::Duration;
-
-use tonic::Code;
 
 /// `retryPolicy` of a service config, validated.
 #[derive(Clone, Debug, PartialEq)]
@@ -39,49 +38,6 @@ pub struct RetryPolicy {
     pub backoff_multiplier: f64,
     /// The codes that are retried; never empty.
     pub retryable_codes: CodeSet,
-}
-
-/// A set of status codes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct CodeSet(u32);
-
-impl CodeSet {
-    /// Whether `code` is in it.
-    #[must_use]
-    pub const fn contains(self, code: Code) -> bool {
-        self.0 & (1 << code as u32) != 0
-    }
-
-    /// A set of `codes`.
-    #[must_use]
-    pub const fn of(codes: &[Code]) -> Self {
-        let mut bits = 0;
-        let mut index = 0;
-        while index < codes.len() {
-            bits |= 1 << codes[index] as u32;
-            index += 1;
-        }
-        Self(bits)
-    }
-
-    /// Its codes, by their numbers.
-    pub fn iter(self) -> impl Iterator<Item = Code> {
-        let codes = (0..u32::BITS as i32).filter(move |number| self.0 & (1 << number) != 0);
-        codes.map(Code::from_i32)
-    }
-
-    /// Whether it has no code at all.
-    #[must_use]
-    pub const fn is_empty(self) -> bool {
-        self.0 == 0
-    }
-}
-
-impl FromIterator<Code> for CodeSet {
-    fn from_iter<I: IntoIterator<Item = Code>>(codes: I) -> Self {
-        let bits = codes.into_iter().map(|code| 1 << code as u32);
-        Self(bits.fold(0, std::ops::BitOr::bitor))
-    }
 }
 
 impl RetryPolicy {

@@ -2,17 +2,22 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::CodeSet;
+
 /// What a policy wants to know of attempts beside what is always counted. Each costs every
 /// attempt something, so the default is nothing.
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct Observe {
-    /// Measures how long attempts take, from the pick to the end of the response, for
-    /// [`EndpointStats::latency`](crate::EndpointStats::latency).
+    /// Measures how long attempts take for
+    /// [`EndpointStats::latency`](crate::EndpointStats::latency): from the pick to the head of the
+    /// response, or to its failure if it has none. What comes after the head says little of the
+    /// endpoint: how much there is to stream, and how slowly the caller reads. (A server sends
+    /// the head of a unary response when it has the answer.)
     pub latency: Option<LatencyConfig>,
-    /// Asks the policy again soon after an attempt has failed: within some milliseconds, once
-    /// for all that failed by then.
-    pub failures: bool,
+    /// Asks the policy again soon after an attempt has ended with one of these codes: within some
+    /// milliseconds, once for all that did by then. Default: none.
+    pub failures: CodeSet,
     /// Reads the load reports that come with responses, for
     /// [`EndpointStats::load`](crate::EndpointStats::load).
     pub load: Option<Arc<dyn ReadLoad>>,
@@ -52,6 +57,9 @@ impl PartialEq for LoadStream {
 pub struct LatencyConfig {
     /// After how long a latency counts for 1/e of what it did. Default: 10 s.
     pub decay: Duration,
+    /// The codes of attempts that have failed. Default: [`CodeSet::SERVER_FAILURES`]. Any other is an
+    /// answer, which counts for as long as it took, except CANCELLED, which counts for nothing.
+    pub failures: CodeSet,
     /// A failed attempt counts as this many times the latency so far, if it did not take even
     /// longer, so that who fails fast does not look fast. Default: 2; at least 1. Failures in a
     /// row come to 10 s in this way, and no further.
@@ -64,6 +72,7 @@ impl Default for LatencyConfig {
     fn default() -> Self {
         Self {
             decay: Duration::from_secs(10),
+            failures: CodeSet::SERVER_FAILURES,
             failure_penalty: 2.0,
             failure_floor: Duration::from_secs(1),
         }

@@ -1,4 +1,5 @@
 use super::*;
+use crate::CodeSet;
 
 const MILLI: Duration = Duration::from_millis(1);
 
@@ -78,12 +79,29 @@ fn a_failure_never_makes_an_endpoint_look_faster() {
 }
 
 #[test]
+fn an_answer_counts_for_as_long_as_it_took_whatever_its_code() {
+    let config = LatencyConfig::default();
+    for number in 1..=16 {
+        let (stats, start) = (EndpointStats::default(), start());
+        let code = Code::from_i32(number);
+        stats.record_latency(start, MILLI, Outcome::Failure(code), &config);
+        let expected = match code {
+            Code::Cancelled => None,
+            code if config.failures.contains(code) => Some(config.failure_floor),
+            _ => Some(MILLI),
+        };
+        assert_eq!(stats.latency(), expected, "{code:?}");
+    }
+}
+
+#[test]
 fn whatever_is_configured_a_latency_stays_within_its_bounds() {
     let longest = Duration::from_secs(60);
     for penalty in [f64::INFINITY, f64::MAX, f64::NAN, -1.0, 0.0] {
         for span in [Duration::ZERO, Duration::MAX] {
             let config = LatencyConfig {
                 decay: span,
+                failures: CodeSet::SERVER_FAILURES,
                 failure_penalty: penalty,
                 failure_floor: span,
             };

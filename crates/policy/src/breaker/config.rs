@@ -1,9 +1,7 @@
 use std::time::Duration;
 
-use evenkeel_core::Outcome;
+use evenkeel_core::{CodeSet, Outcome};
 use tonic::Code;
-
-use crate::retry::CodeSet;
 
 /// When a breaker trips and how it comes back. Values out of bounds are brought into them when
 /// they are used.
@@ -57,14 +55,7 @@ impl Default for BreakerConfig {
             jitter: 0.2,
             probes: 1,
             probes_to_close: 1,
-            failures: CodeSet::of(&[
-                Code::Unavailable,
-                Code::DeadlineExceeded,
-                Code::Internal,
-                Code::Unknown,
-                Code::DataLoss,
-                Code::ResourceExhausted,
-            ]),
+            failures: CodeSet::SERVER_FAILURES,
             last_resort: false,
         }
     }

@@ -73,7 +73,7 @@ impl Child {
         let due = |last: &Update| {
             last.wake_at.is_some_and(|at| at <= now)
                 // What makes it ask to be called is not in the view.
-                || last.observe.failures
+                || !last.observe.failures.is_empty()
                 || woken
                 || (view.call_waiting && last.state == ConnectivityState::Idle)
         };

@@ -18,10 +18,11 @@ use super::ready::Ready;
 ///
 /// # Latency
 ///
-/// That of whole attempts, from the pick to the end of the response: a slow one counts at once, and
-/// is forgotten little by little as faster ones follow ([`LatencyConfig`]). A failed attempt counts
-/// as a slow one, however fast it was: an endpoint that fails at once does not look fast.
-/// Streams count for as long as they last; a channel for long streams wants another policy.
+/// From the pick to the head of the response: the answer of a unary call, the beginning of a stream.
+/// A slow one counts at once, and is forgotten little by little as faster ones follow
+/// ([`LatencyConfig`]). An attempt that fails counts as a slow one, however fast it was: an endpoint
+/// that fails at once does not look fast. Failures are [`LatencyConfig::failures`]; NOT_FOUND and
+/// the like are answers.
 ///
 /// A new endpoint counts as fast as the median of its peers until it has answered; so it is neither
 /// flooded nor starved. While nobody has answered, calls in flight alone decide.

@@ -254,7 +254,9 @@ impl Policy for RegisteredWeightedRoundRobin {
             Some(at) if all_doubtful => Some(at + STEP),
             _ => wake_at,
         };
-        update.observe.failures = reacts;
+        if reacts {
+            update.observe.failures = Effective::FAILURES;
+        }
         if let Some(effective) = effective.filter(|_| !all_doubtful) {
             update.ejected = taken_out(view, effective);
         }

@@ -56,14 +56,6 @@ fn retry(millis: u64) -> RetryDecision {
 }
 
 #[test]
-fn a_set_gives_its_codes_by_their_numbers() {
-    let codes = [Code::Unauthenticated, Code::Ok, Code::Unavailable];
-    let sorted = [Code::Ok, Code::Unavailable, Code::Unauthenticated];
-    assert!(CodeSet::of(&codes).iter().eq(sorted));
-    assert_eq!(CodeSet::default().iter().next(), None);
-}
-
-#[test]
 fn attempts_end_at_max_attempts_with_growing_delays() {
     let mut call = state(4);
     assert_eq!(call.attempt(), 1);

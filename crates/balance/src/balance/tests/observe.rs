@@ -3,7 +3,7 @@
 use std::sync::atomic::AtomicBool;
 use std::task::Waker;
 
-use evenkeel_core::{Admit, LatencyConfig, LoadStream, Observe, ReadLoad};
+use evenkeel_core::{Admit, CodeSet, LatencyConfig, LoadStream, Observe, ReadLoad};
 use http::{HeaderMap, HeaderValue};
 use tokio::time::advance;
 
@@ -62,11 +62,13 @@ fn reporting(reports: &[&'static str]) -> HeaderMap {
     trailers
 }
 
-/// Answers one call with `trailers` after a while.
+/// Answers one call with `trailers`: its head comes after 5 ms, its end after an hour.
 async fn answered(channel: &Channel, endpoint: &FakeEndpoint, trailers: HeaderMap) {
     endpoint.script([Answer::Stream]);
-    let response = channel.clone().call(request()).await.unwrap();
+    let response = channel.clone().call(request());
     advance(Duration::from_millis(5)).await;
+    let response = response.await.unwrap();
+    advance(Duration::from_secs(3_600)).await;
     let frames = endpoint.shared.streams.lock().pop().unwrap();
     frames.send(Ok(Frame::trailers(trailers))).unwrap();
     drop(frames);
@@ -106,6 +108,22 @@ async fn a_report_in_the_head_of_a_failure_counts() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_fails_after_a_fast_head_is_slow_and_who_answers_with_a_code_is_not() {
+    for (code, expected) in [
+        (Code::Ok, Duration::from_millis(5)),
+        (Code::NotFound, Duration::from_millis(5)),
+        (Code::Unavailable, LatencyConfig::default().failure_floor),
+    ] {
+        let endpoint = FakeEndpoint::ready("10.0.0.1:1");
+        let (channel, _changes) = over(&[("a", &endpoint)], Box::new(Wishes::new(observe())));
+        ready(&channel).await;
+        answered(&channel, &endpoint, status(code)).await;
+        let stats = &channel.endpoints()[0].stats;
+        assert_eq!(stats.latency(), Some(expected), "{code:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn nothing_is_recorded_for_a_policy_that_does_not_ask() {
     let endpoint = FakeEndpoint::ready("10.0.0.1:1");
     let (channel, _changes) = round_robin(&[("a", &endpoint)]);
@@ -116,10 +134,10 @@ async fn nothing_is_recorded_for_a_policy_that_does_not_ask() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_policy_hears_once_of_many_failures() {
+async fn a_policy_hears_once_of_many_failures_with_its_codes() {
     let endpoint = FakeEndpoint::ready("10.0.0.1:1");
     let mut observe = Observe::default();
-    observe.failures = true;
+    observe.failures = CodeSet::of(&[Code::ResourceExhausted]);
     let policy = Wishes::new(observe);
     let updates = policy.updates.clone();
     let (channel, _changes) = over(&[("a", &endpoint)], Box::new(policy));
@@ -138,6 +156,10 @@ async fn a_policy_hears_once_of_many_failures() {
     call(&channel, request()).await.unwrap();
     tokio::time::sleep(Duration::from_secs(1)).await;
     assert_eq!(heard(), 1, "a success is none");
+    endpoint.script([Answer::TrailersOnly(Code::NotFound)]);
+    call(&channel, request()).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(heard(), 1, "of a code that it did not ask for");
     endpoint.script([Answer::TrailersOnly(Code::ResourceExhausted)]);
     call(&channel, request()).await.unwrap();
     tokio::time::sleep(Duration::from_secs(1)).await;

@@ -2,7 +2,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use evenkeel_core::ConnectivityState::{self, Connecting, Idle, Ready, Shutdown, TransientFailure};
-use evenkeel_core::{EndpointIndex, LatencyConfig, Pick, PickArgs, Picker};
+use evenkeel_core::{CodeSet, EndpointIndex, LatencyConfig, Pick, PickArgs, Picker};
+use tonic::Code;
 
 use super::*;
 use crate::lb::{PickFirst, RoundRobin};
@@ -43,7 +44,8 @@ impl Policy for Says {
         update.connect = vec![EndpointIndex(self.number)];
         update.disconnect = vec![EndpointIndex(9 - self.number)];
         update.wake_at = self.wake_after.map(|after| now + after);
-        update.observe.failures = self.number == 1;
+        let code = [Code::NotFound, Code::Aborted][self.number % 2];
+        update.observe.failures = CodeSet::of(&[code]);
         if view.call_waiting {
             update.connect.push(EndpointIndex(9));
         }
@@ -102,7 +104,8 @@ fn while_both_run_both_are_served_and_nothing_is_closed() {
     assert_eq!(script.ids(&update.connect), [0, 9, 1, 9]);
     assert!(update.disconnect.is_empty());
     assert_eq!(update.wake_at, Some(script.now() + Duration::from_secs(3)));
-    assert!(update.observe.failures, "the next one learns already");
+    let both = CodeSet::of(&[Code::NotFound, Code::Aborted]);
+    assert_eq!(update.observe.failures, both, "the next one learns already");
 }
 
 #[test]

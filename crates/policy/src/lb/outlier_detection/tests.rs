@@ -2,7 +2,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use evenkeel_core::ConnectivityState::{self, Connecting, Idle, Ready, TransientFailure};
-use evenkeel_core::{BuildPolicy, Outcome};
+use evenkeel_core::{BuildPolicy, CodeSet, Outcome};
 use proptest::prelude::*;
 use tonic::Code;
 
@@ -112,7 +112,7 @@ impl Policy for Talkative {
     fn update(&mut self, now: Instant, view: &View<'_>) -> Update {
         let mut update = RoundRobin::new().update(now, view);
         update.wake_at = Some(now + self.0);
-        update.observe.failures = true;
+        update.observe.failures = CodeSet::SERVER_FAILURES;
         update.last_resort = true;
         update.disconnect = vec![evenkeel_core::EndpointIndex(0)];
         update
@@ -129,7 +129,8 @@ fn what_the_child_says_is_passed_on_and_the_earlier_timer_counts() {
             update.wake_at,
             Some(script.now() + Duration::from_secs(expected))
         );
-        assert!(update.observe.failures && update.last_resort);
+        assert_eq!(update.observe.failures, CodeSet::SERVER_FAILURES);
+        assert!(update.last_resort);
         assert_eq!(script.ids(&update.disconnect), [0]);
         assert_eq!(script.ids(&update.connect), [1]);
     }

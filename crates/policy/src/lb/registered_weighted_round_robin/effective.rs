@@ -1,6 +1,6 @@
 use std::time::{Duration, Instant};
 
-use evenkeel_core::EndpointStats;
+use evenkeel_core::{CodeSet, EndpointStats};
 use tonic::Code;
 
 use super::RegisteredWeightedRoundRobinConfig;
@@ -82,6 +82,9 @@ const BURST: Duration = Duration::from_millis(100);
 const LONGEST: Duration = Duration::from_secs(30);
 
 impl Effective {
+    /// What takes weight from an endpoint.
+    pub(super) const FAILURES: CodeSet = CodeSet::of(&[Code::ResourceExhausted, Code::Unavailable]);
+
     /// An endpoint whose attempts have come to `seen` before it was known.
     pub(super) const fn new(seen: Counts) -> Self {
         Self {

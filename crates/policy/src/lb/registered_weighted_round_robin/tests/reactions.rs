@@ -16,7 +16,9 @@ fn an_exhausted_endpoint_gets_half_and_wins_it_back() {
     let mut script = weighted(&[10.0, 20.0, 30.0]);
     let mut policy = RegisteredWeightedRoundRobin::default();
     let update = script.update(&mut policy);
-    assert!(update.observe.failures && update.wake_at.is_none());
+    let heard: Vec<_> = update.observe.failures.iter().collect();
+    assert_eq!(heard, [Code::ResourceExhausted, Code::Unavailable]);
+    assert!(update.wake_at.is_none());
     script.end(2, 100, EXHAUSTED);
     assert_eq!(shares(&script, &mut policy, 90), [20, 40, 30]);
     for weight in [33, 36, 39, 42, 45, 48, 51, 54, 57, 60] {
@@ -138,7 +140,7 @@ fn nothing_is_taken_for_other_failures_or_when_that_is_off() {
         script.update(&mut policy);
         script.end(1, 9, outcome);
         let update = script.update(&mut policy);
-        assert_eq!(update.observe.failures, config.react_to_errors);
+        assert_ne!(update.observe.failures.is_empty(), config.react_to_errors);
         assert_eq!(update.wake_at, None);
         assert_eq!(shares(&script, &mut policy, 60), [10, 20, 30]);
     }
