@@ -1,3 +1,4 @@
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 use std::sync::Arc;
@@ -21,6 +22,8 @@ pub(super) struct Subsets {
     places: HashMap<Combination, usize>,
     /// `None` where one has lost its last endpoint.
     subsets: Vec<Option<One>>,
+    /// Where those are.
+    free: Vec<usize>,
     table: Arc<Table>,
     too_many: bool,
 }
@@ -39,6 +42,7 @@ impl Subsets {
             memberships: Described::default(),
             places: HashMap::new(),
             subsets: Vec::new(),
+            free: Vec::new(),
             table: Arc::default(),
             too_many: false,
         }
@@ -50,6 +54,7 @@ impl Subsets {
         if !same_keys {
             self.places.clear();
             self.subsets.clear();
+            self.free.clear();
         }
         for child in self.subsets.iter_mut().flatten() {
             if let Some(child) = &mut child.child {
@@ -61,23 +66,49 @@ impl Subsets {
 
     /// Follows the endpoints of `view`.
     pub(super) fn follow(&mut self, view: &View<'_>, routes: &Routes) {
-        let (places, subsets) = (&mut self.places, &mut self.subsets);
-        let changed = self.memberships.follow(view, |metadata| {
-            let combinations = routes.combinations(metadata, MAX_SUBSETS)?;
-            let place = |combination| {
-                *places.entry(combination).or_insert_with(|| {
-                    let free = subsets.iter().position(Option::is_none);
-                    let place = free.unwrap_or(subsets.len());
-                    subsets.resize_with(subsets.len().max(place + 1), || None);
-                    subsets[place] = Some(One::default());
-                    place
-                })
-            };
-            Some(combinations.into_iter().map(place).collect())
-        });
-        if changed {
+        if !self.place(view, routes) {
+            return;
+        }
+        self.gather(view, routes);
+        if self.too_many {
+            // Those that are gone may have left room for those that came, or that had none before.
+            self.memberships.clear();
+            self.place(view, routes);
             self.gather(view, routes);
         }
+    }
+
+    /// Finds out which subsets each endpoint is in. Whether that is another answer than before.
+    fn place(&mut self, view: &View<'_>, routes: &Routes) -> bool {
+        let (places, subsets, free) = (&mut self.places, &mut self.subsets, &mut self.free);
+        let mut too_many = false;
+        self.memberships.follow(view, |metadata| {
+            // All calls fail then: nothing is gained by finding out about the others.
+            if too_many {
+                return None;
+            }
+            let combinations = routes.combinations(metadata, MAX_SUBSETS);
+            let memberships = combinations.and_then(|combinations| {
+                let place = |combination| {
+                    let is_full = places.len() >= MAX_SUBSETS;
+                    match places.entry(combination) {
+                        Entry::Occupied(known) => Some(*known.get()),
+                        Entry::Vacant(_) if is_full => None,
+                        Entry::Vacant(new) => {
+                            let place = free.pop().unwrap_or_else(|| {
+                                subsets.push(None);
+                                subsets.len() - 1
+                            });
+                            subsets[place] = Some(One::default());
+                            Some(*new.insert(place))
+                        }
+                    }
+                };
+                combinations.into_iter().map(place).collect()
+            });
+            too_many = memberships.is_none();
+            memberships
+        })
     }
 
     /// Finds the members of each subset, and forgets those that have none.
@@ -94,14 +125,14 @@ impl Subsets {
                 }
             }
         }
-        for one in &mut self.subsets {
+        for (place, one) in self.subsets.iter_mut().enumerate() {
             if one.as_ref().is_some_and(|one| one.members.is_empty()) {
                 *one = None;
+                self.free.push(place);
             }
         }
         let subsets = &self.subsets;
         self.places.retain(|_, place| subsets[*place].is_some());
-        self.too_many |= self.places.len() > MAX_SUBSETS;
         let mut there_is = String::new();
         for (place, route) in routes.iter().enumerate() {
             let values = self.places.keys().filter_map(|one| one[place].as_deref());
@@ -164,5 +195,84 @@ fn list(values: BTreeSet<&str>) -> String {
 impl fmt::Debug for Subsets {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_set().entries(self.places.keys()).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use evenkeel_core::ConnectivityState::Ready;
+    use http::HeaderName;
+
+    use super::*;
+    use crate::lb::{MetadataKey, MetadataRoutingConfig, RoundRobin, Route};
+    use crate::script::Script;
+
+    fn by_tags(routes: usize) -> Routes {
+        let route = Route::new(HeaderName::from_static("x-tag"), MetadataKey::Tag);
+        let mut config = MetadataRoutingConfig::default();
+        config.routes = vec![route; routes];
+        Routes::new(config).unwrap()
+    }
+
+    fn tag(script: &mut Script, id: u64, tags: impl Iterator<Item = u64>) {
+        let tags = tags.map(|tag| tag.to_string()).collect();
+        script.describe(id, |metadata| metadata.tags = tags);
+    }
+
+    #[test]
+    fn what_a_registry_lists_takes_no_more_than_its_bound() {
+        for (routes, endpoints, tags) in [(1, 10_000, 1), (2, 1_000, 20), (4, 1_000, 20)] {
+            let routes = by_tags(routes);
+            let mut script = Script::new(&vec![Ready; endpoints]);
+            for id in 0..endpoints as u64 {
+                tag(&mut script, id, id * tags..(id + 1) * tags);
+            }
+            let mut subsets = Subsets::new(Arc::new(RoundRobin::new));
+            for _ in 0..3 {
+                subsets.follow(&script.view(), &routes);
+                assert!(subsets.are_too_many());
+                assert!(subsets.places.len() <= MAX_SUBSETS);
+                assert!(subsets.subsets.len() <= MAX_SUBSETS);
+                tag(&mut script, 7, 1..3);
+            }
+        }
+    }
+
+    #[test]
+    fn what_comes_takes_the_room_of_what_went() {
+        let routes = by_tags(1);
+        // That of all of them is the last.
+        let most = MAX_SUBSETS as u64 - 1;
+        let mut script = Script::new(&vec![Ready; MAX_SUBSETS - 1]);
+        for id in 0..most {
+            tag(&mut script, id, id..id + 1);
+        }
+        let mut subsets = Subsets::new(Arc::new(RoundRobin::new));
+        let mut too_many = |script: &Script| {
+            subsets.follow(&script.view(), &routes);
+            assert!(subsets.subsets.len() <= MAX_SUBSETS);
+            assert_eq!(
+                subsets.places.len() + subsets.free.len(),
+                subsets.subsets.len()
+            );
+            subsets.are_too_many()
+        };
+        assert!(!too_many(&script));
+        tag(&mut script, 3, 9_000..9_001);
+        assert!(!too_many(&script));
+        script.add(7_000, Ready);
+        tag(&mut script, 7_000, 7_000..7_001);
+        assert!(too_many(&script));
+        script.remove(4);
+        assert!(!too_many(&script));
+        for id in 5..most {
+            script.remove(id);
+        }
+        assert!(!too_many(&script));
+        for id in 5..most {
+            script.add(id, Ready);
+            tag(&mut script, id, id..id + 1);
+        }
+        assert!(!too_many(&script));
     }
 }
