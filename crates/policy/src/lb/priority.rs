@@ -6,8 +6,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use evenkeel_core::ConnectivityState::{self, Connecting, Idle, Ready, Shutdown, TransientFailure};
-use evenkeel_core::{BuildPolicy, EndpointIndex, Policy, Update, View};
+use evenkeel_core::ConnectivityState::{Connecting, Idle, Ready, Shutdown, TransientFailure};
+use evenkeel_core::{BuildPolicy, EndpointIndex, EndpointView, Policy, Update, View};
 use tonic::Status;
 
 pub use self::build::{PriorityBuilder, PriorityConfig};
@@ -17,7 +17,8 @@ use self::picker::{PriorityPicker, Share};
 use super::FailPicker;
 use super::child::Child;
 use super::described::Described;
-use super::merged::{both, earlier};
+use super::merged::{both, count_ready, earlier};
+use crate::time::after;
 
 /// Prefers some endpoints to others: calls go to the first level of endpoints that can take them,
 /// and spill over to the next ones as far as it cannot.
@@ -35,21 +36,27 @@ use super::merged::{both, earlier};
 /// is 71 %): nothing is left unused that works, and no single endpoint tips all calls over. When no level has
 /// enough, all calls are shared among those that have any, in the same proportions.
 ///
-/// An endpoint that is IDLE on purpose (those that pick_first does not use) does not count.
+/// An endpoint that is IDLE on purpose (those that pick_first does not use) does not count, and one that
+/// the level's own child has [ejected](Update::ejected) does not count as READY.
 ///
 /// # States
 ///
 /// | levels | channel | a call |
 /// |---|---|---|
 /// | one READY or more | READY | goes to one of them |
-/// | none READY, one CONNECTING or IDLE | the state of the first such | waits |
+/// | one IDLE, none above it READY | IDLE | goes there, and its level connects for it |
+/// | none READY or IDLE, one CONNECTING | CONNECTING | waits |
 /// | all fail, one has endpoints [held back](evenkeel_core::EndpointView::held_back) | READY | goes there, as the last resort |
 /// | all fail | TRANSIENT_FAILURE | fails |
 ///
-/// A level that connects for the first time gets
-/// [`failover_delay`](PriorityConfig::failover_delay) to do it before calls go to the next (as in
-/// gRPC's priority policy, gRFC A56), unless calls went somewhere just before: those never wait for a
-/// better level.
+/// A child that is IDLE while calls go to another level is told that a call waits. One that goes on
+/// connecting only for calls of its own, as ring_hash does, gets them: it takes all that the levels above it
+/// leave (gRFC A56). Such a child is not warm before.
+///
+/// A level that connects for the first time gets [`failover_delay`](PriorityConfig::failover_delay) to do
+/// it before calls go to the next, as in gRFC A56, unless calls went somewhere just before: those never
+/// wait for a better level. A56 gives that time again to a level which connects once more after it was
+/// READY or IDLE; here the next level takes its calls at once.
 ///
 /// A retry goes to the next level when its call has tried all that its own level offers.
 pub struct Priority {
@@ -92,22 +99,17 @@ impl Level {
         self.child.update(now, view, endpoints)
     }
 
-    /// How many calls it can take; it is READY.
-    fn capacity(&self, patient: bool, min_healthy_percent: u32) -> u64 {
-        let (mut ready, mut all) = (0, 0);
-        for endpoint in self.child.endpoints() {
-            all += u64::from(match endpoint.state {
-                Ready | TransientFailure => true,
-                Connecting => !patient,
-                Idle | Shutdown => false,
-            });
-            ready += u64::from(endpoint.state == Ready);
-        }
-        let enough = (all * u64::from(min_healthy_percent)).div_ceil(100);
-        match enough {
-            0 => WHOLE,
-            enough => (WHOLE * ready / enough).min(WHOLE),
-        }
+    /// How many calls it can take; it is READY, as it has `said`.
+    fn capacity(&self, said: &Update, patient: bool, view: &View<'_>, percent: u32) -> u64 {
+        let ready = count_ready(said, view, &self.members) as u64;
+        let counts = |endpoint: &&EndpointView| match endpoint.state {
+            Ready | TransientFailure => true,
+            Connecting => !patient,
+            Idle | Shutdown => false,
+        };
+        let all = self.child.endpoints().iter().filter(counts).count() as u64;
+        let enough = (all * u64::from(percent)).div_ceil(100).max(1);
+        (WHOLE * ready / enough).min(WHOLE)
     }
 }
 
@@ -124,8 +126,17 @@ struct Choice {
     taken: u64,
     /// A level that connects for the first time has not had its time yet.
     blocked: bool,
-    /// The first level that is CONNECTING or IDLE, and its state.
-    waiting: Option<(usize, ConnectivityState)>,
+    /// A level that is IDLE takes calls.
+    any_idle: bool,
+    /// A level that is READY could take some.
+    any_ready: bool,
+    /// One does.
+    ready: bool,
+    /// A level that takes calls gives endpoints that are held back.
+    uses_last_resort: bool,
+    /// The first level that is CONNECTING.
+    waiting: Option<usize>,
+    /// The first level that has only endpoints that are held back or ejected.
     last_resort: Option<usize>,
     wake_at: Option<Instant>,
 }
@@ -148,7 +159,8 @@ impl Priority {
     }
 
     /// Asks the levels that are needed, or are to be warm, and decides which take calls.
-    fn choose(&mut self, now: Instant, view: &View<'_>) -> Choice {
+    /// To `wake` is to tell those that are IDLE that a call waits.
+    fn choose(&mut self, now: Instant, view: &View<'_>, wake: bool) -> Choice {
         let PriorityConfig {
             min_healthy_percent,
             failover_delay,
@@ -175,31 +187,44 @@ impl Priority {
                 }
                 choice.wake_at = earlier(choice.wake_at, Some(until));
             }
-            let patient_until = *level.asked_since.get_or_insert(now) + failover_delay;
+            let asked_since = *level.asked_since.get_or_insert(now);
+            let patient_until = after(asked_since, failover_delay);
             let patient = now < patient_until;
-            let update = level.ask(now, view);
-            let (state, last_resort) = (update.state, update.last_resort);
-            let picker = update.picker.clone();
+            let mut said = level.ask(now, view);
+            if wake && said.state == Idle {
+                said = level.ask(now, &view.with_call_waiting(true));
+            }
+            let said = said.clone();
             let mut members = level.child.endpoints().iter();
             if patient && members.any(|one| one.state == Connecting) {
                 choice.wake_at = earlier(choice.wake_at, Some(patient_until));
             }
-            match state {
-                Ready if last_resort => {
+            // A level that only calls which had an endpoint may go past.
+            let reached = !choice.blocked || self.was_ready;
+            let left = if reached { WHOLE - choice.taken } else { 0 };
+            let capacity = match said.state {
+                Ready => level.capacity(&said, patient, view, min_healthy_percent),
+                Idle => left,
+                Connecting | TransientFailure | Shutdown => 0,
+            };
+            match said.state {
+                Ready if capacity == 0 => {
                     choice.last_resort.get_or_insert(place);
                 }
-                Ready => {
-                    // A level that only calls which had an endpoint may go past.
-                    let reached = !choice.blocked || self.was_ready;
-                    let left = if reached { WHOLE - choice.taken } else { 0 };
-                    let share = level.capacity(patient, min_healthy_percent).min(left);
+                Ready | Idle => {
+                    let share = capacity.min(left);
                     choice.taken += share;
+                    choice.any_idle |= said.state == Idle && share > 0;
+                    choice.any_ready |= said.state == Ready;
+                    choice.ready |= said.state == Ready && share > 0;
+                    choice.uses_last_resort |= said.last_resort && share > 0;
                     let up_to = choice.taken;
+                    let picker = said.picker;
                     choice.shares.push(Share { up_to, picker });
                 }
-                Connecting | Idle => {
-                    choice.waiting.get_or_insert((place, state));
-                    choice.blocked |= state == Connecting && patient && choice.taken == 0;
+                Connecting => {
+                    choice.waiting.get_or_insert(place);
+                    choice.blocked |= patient && choice.taken == 0;
                 }
                 TransientFailure | Shutdown => {}
             }
@@ -211,18 +236,23 @@ impl Priority {
 impl Policy for Priority {
     fn update(&mut self, now: Instant, view: &View<'_>) -> Update {
         let any = self.assign(view);
-        let choice = self.choose(now, view);
+        let mut choice = self.choose(now, view, false);
+        if choice.any_idle && choice.any_ready {
+            // Calls that another level takes wake nobody. Who stays IDLE connects for its own calls.
+            choice = self.choose(now, view, true);
+        }
         let last = |place: usize| self.levels[place].child.last();
         let mut update = if choice.taken > 0 {
             let picker = PriorityPicker::new(choice.shares, view);
-            Update::new(Ready, Arc::new(picker))
-        } else if let Some((place, state)) = choice.waiting
-            && let Some(waiting) = last(place)
-        {
-            Update::new(state, waiting.picker.clone())
-        } else if let Some(update) = choice.last_resort.and_then(last) {
-            let mut update = Update::new(Ready, update.picker.clone());
-            update.last_resort = true;
+            let state = if choice.ready { Ready } else { Idle };
+            let mut update = Update::new(state, Arc::new(picker));
+            update.last_resort = choice.uses_last_resort;
+            update
+        } else if let Some(waiting) = choice.waiting.and_then(last) {
+            Update::new(Connecting, waiting.picker.clone())
+        } else if let Some(resort) = choice.last_resort.and_then(last) {
+            let mut update = Update::new(Ready, resort.picker.clone());
+            update.last_resort = resort.last_resort;
             update
         } else if any || view.endpoints.is_empty() {
             Update::new(TransientFailure, Arc::new(FailPicker::no_endpoint(view)))
@@ -242,14 +272,15 @@ impl Policy for Priority {
 impl Priority {
     /// Adds what the children of the levels want, and closes what nobody does.
     fn carry_out(&mut self, now: Instant, view: &View<'_>, update: &mut Update) {
-        let close =
-            |index: &&EndpointIndex| matches!(view.endpoints[index.0].state, Ready | Connecting);
+        let is_open =
+            |index: &&EndpointIndex| !matches!(view.endpoints[index.0].state, Idle | Shutdown);
         for level in &mut self.levels {
             if level.asked_since.is_none() {
-                if level.unneeded_since.take().is_some() {
-                    let closed = level.members.iter().filter(close);
-                    update.disconnect.extend(closed);
-                }
+                // Another policy may have connected them.
+                level.unneeded_since = None;
+                update
+                    .disconnect
+                    .extend(level.members.iter().filter(is_open));
                 continue;
             }
             if self.was_ready && level.child.last().is_some_and(|last| last.state == Idle) {
@@ -269,7 +300,7 @@ impl Priority {
         let unplaced = unplaced.map(|(_, (index, _))| index);
         update
             .disconnect
-            .extend(unplaced.filter(|index| close(&index)));
+            .extend(unplaced.filter(|index| is_open(&index)));
     }
 }
 

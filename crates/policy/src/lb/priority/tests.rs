@@ -1,10 +1,13 @@
 use std::any::Any;
 
-use evenkeel_core::Pick;
+use evenkeel_core::{ConnectivityState, Pick};
 use proptest::prelude::*;
 
 use super::*;
-use crate::lb::{MetadataKey, PickFirst, RoundRobin};
+use crate::lb::{
+    BuildWrapper, HashOn, MetadataKey, PanicThreshold, PanicThresholdConfig, PickFirst, RingHash,
+    RingHashConfig, RoundRobin,
+};
 use crate::script::Script;
 
 /// Three levels: endpoints `10..` are in the second, `20..` in the third, `30..` in none.
@@ -309,6 +312,149 @@ fn what_is_held_back_is_the_last_resort_of_all_levels() {
     let update = scene.update();
     assert!(update.last_resort);
     assert_eq!(scene.served(), [0]);
+}
+
+#[test]
+fn a_level_in_panic_takes_the_calls_that_its_ready_endpoints_can() {
+    let panics: Arc<dyn BuildPolicy> = Arc::new(BuildWrapper::<PanicThreshold>::new(
+        PanicThresholdConfig::default(),
+        Arc::new(RoundRobin::new),
+    ));
+    let config = PriorityConfig {
+        min_healthy_percent: 100,
+        ..PriorityConfig::default()
+    };
+    for (config, expected) in [(PriorityConfig::default(), 300), (config, 100)] {
+        let endpoints = [(0, Ready), (1, Ready), (2, Ready), (10, Ready)];
+        let mut scene = Scene::new(config, &endpoints);
+        scene.policy = PriorityBuilder::new(config, levels(), panics.clone()).build();
+        scene.script.hold_back(1, "breaker open");
+        scene.script.hold_back(2, "breaker open");
+        let update = scene.update();
+        assert!(update.last_resort);
+        let picks = scene.script.picks(&*update.picker, 300);
+        let first: Vec<_> = picks.into_iter().filter(|id| *id < 10).collect();
+        assert!(first.len().abs_diff(expected) < 30, "{}", first.len());
+        assert!([0, 1, 2].iter().all(|id| first.contains(id)));
+    }
+}
+
+#[test]
+fn what_the_levels_own_child_ejects_makes_it_less_healthy() {
+    /// A round_robin that has ejected every endpoint below 5, some of them twice.
+    struct Ejects;
+    impl Policy for Ejects {
+        fn update(&mut self, now: Instant, view: &View<'_>) -> Update {
+            let mut update = RoundRobin::new().update(now, view);
+            let error: Arc<dyn std::error::Error + Send + Sync> =
+                Arc::new(std::io::Error::other("slow"));
+            let ejected = || view.indexed().filter(|(_, one)| one.id.0 < 5);
+            let ejected = ejected().chain(ejected().take(1));
+            update.ejected = ejected.map(|(index, _)| (index, error.clone())).collect();
+            update
+        }
+    }
+    let config = PriorityConfig {
+        min_healthy_percent: 100,
+        ..PriorityConfig::default()
+    };
+    let ejects = PriorityBuilder::new(config, levels(), Arc::new(|| Ejects));
+    let mut scene = Scene::new(config, &[(10, Ready)]);
+    scene.policy = ejects.build();
+    for id in 0..10 {
+        scene.add(id, Ready);
+    }
+    let update = scene.update();
+    let picks = scene.script.picks(&*update.picker, 1_000);
+    let first = picks.iter().filter(|id| **id < 10).count();
+    assert!(first.abs_diff(500) < 60, "{first}");
+    // All of the level: it serves as long as no other does.
+    for id in 5..10 {
+        scene.script.remove(id);
+    }
+    assert_eq!(scene.served(), [10]);
+    scene.script.remove(10);
+    assert_eq!(scene.served(), [0, 1, 2, 3, 4]);
+}
+
+#[test]
+fn a_level_that_connects_on_demand_gets_the_calls_that_it_connects_for() {
+    let mut ring = RingHashConfig::default();
+    ring.hash_on = Some(HashOn::Path);
+    let ring: Arc<dyn BuildPolicy> = Arc::new(move || RingHash::new(ring.clone()));
+    for config in [PriorityConfig::default(), lazy()] {
+        // The first level comes when the second serves already.
+        let mut scene = Scene::new(config, &[(10, Ready)]);
+        scene.policy = PriorityBuilder::new(config, levels(), ring.clone()).build();
+        assert_eq!(scene.served(), [10]);
+        scene.add(0, Idle);
+        let update = scene.update();
+        assert_eq!(update.state, Idle);
+        assert!(update.connect.is_empty());
+        match scene.script.answer(&*update.picker, &[], 0) {
+            Pick::Connect(index) => assert_eq!(scene.script.ids(&[index]), [0]),
+            other => panic!("{other:?}"),
+        }
+        scene.script.set(0, Connecting);
+        assert_eq!(scene.update().state, Connecting);
+        scene.script.advance(LATER);
+        assert_eq!(scene.served(), [10], "it has had its time");
+        scene.script.set(0, Ready);
+        assert_eq!(scene.served(), [0]);
+        // The connection is lost later.
+        scene.script.set(0, Idle);
+        let update = scene.update();
+        assert!(matches!(
+            scene.script.answer(&*update.picker, &[], 0),
+            Pick::Connect(_)
+        ));
+        scene.script.set(0, Connecting);
+        assert_eq!(scene.served(), [10]);
+    }
+}
+
+#[test]
+fn pick_first_stays_idle_after_its_connection_while_no_other_level_serves() {
+    let config = PriorityConfig::default();
+    let build = PriorityBuilder::new(config, levels(), Arc::new(PickFirst::default));
+    let mut scene = Scene::new(config, &[(0, Ready)]);
+    scene.policy = build.build();
+    assert_eq!(scene.served(), [0]);
+    scene.script.set(0, Idle);
+    for (call_waiting, state) in [(false, Idle), (false, Idle), (true, Connecting)] {
+        scene.script.call_waiting = call_waiting;
+        let update = scene.update();
+        assert_eq!(update.state, state);
+        assert_eq!(update.connect.is_empty(), !call_waiting);
+    }
+}
+
+#[test]
+fn what_is_connected_in_a_level_that_was_never_needed_is_closed() {
+    use TransientFailure as Fail;
+    let endpoints = [
+        (0, Ready),
+        (10, Ready),
+        (11, Connecting),
+        (12, Fail),
+        (13, Idle),
+    ];
+    let mut scene = Scene::new(lazy(), &endpoints);
+    assert_eq!(scene.wanted(), (vec![], vec![10, 11, 12]));
+    let mut scene = Scene::new(PriorityConfig::default(), &endpoints);
+    assert_eq!(scene.wanted(), (vec![13], vec![]));
+}
+
+#[test]
+fn a_delay_may_be_for_ever() {
+    let config = PriorityConfig {
+        failover_delay: Duration::MAX,
+        ..PriorityConfig::default()
+    };
+    let mut scene = Scene::new(config, &[(0, Connecting), (10, Ready)]);
+    assert_eq!(scene.update().state, Connecting);
+    scene.script.advance(LATER);
+    assert_eq!(scene.update().state, Connecting);
 }
 
 #[test]
