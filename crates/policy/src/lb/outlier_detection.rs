@@ -40,7 +40,8 @@ use super::{PickFirst, Wrapper};
 /// - Who is ejected is not ejected again, neither by the other algorithm nor for calls that end
 ///   later: the ejection time does not grow by that.
 /// - A [`PickFirst`] as the child sees no ejections, as in gRPC: it has chosen its endpoint by
-///   connecting to it, and has no others to compare it with.
+///   connecting to it, and has no others to compare it with. One further down sees them, and keeps its
+///   endpoint all the same.
 pub struct OutlierDetection {
     machine: Machine,
     child: Box<dyn Policy>,

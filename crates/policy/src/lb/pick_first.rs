@@ -29,6 +29,10 @@ use crate::families::interleave;
 /// - When the connection is lost the channel is IDLE until a call waits, and then begins with the
 ///   first endpoint again.
 /// - A new list that still has the connected endpoint changes nothing, in whatever order.
+/// - While the connected endpoint is [held back](EndpointView::held_back) it stays so, and takes the calls
+///   as the [last resort](Update::last_resort): it was chosen by connecting, and there is none to compare it
+///   with. An open breaker by default refuses instead, and another endpoint is looked for.
+/// - When every endpoint has failed, one that is held back takes the calls until one is READY.
 #[derive(Debug)]
 pub struct PickFirst {
     config: PickFirstConfig,
@@ -132,7 +136,7 @@ impl PickFirst {
         let in_view = |id| view.endpoints.iter().find(|one| one.id == id);
         self.phase = match self.phase {
             Phase::Connected(id) => match in_view(id) {
-                Some(one) if one.state == Ready => Phase::Connected(id),
+                Some(one) if one.state == Ready || is_last_resort(one) => Phase::Connected(id),
                 Some(_) => Phase::Idle,
                 None => Phase::FIRST_PASS,
             },
@@ -150,9 +154,10 @@ impl PickFirst {
     }
 
     fn connected(&mut self, view: &View<'_>, id: EndpointId) -> Option<Update> {
-        let (index, _) = view.indexed().find(|(_, one)| one.id == id)?;
+        let (index, connected) = view.indexed().find(|(_, one)| one.id == id)?;
         self.failing = false;
         let mut update = Update::new(Ready, Arc::new(PickFirstPicker(index)));
+        update.last_resort = is_last_resort(connected);
         update.disconnect = view
             .indexed()
             .filter(|(_, one)| one.id != id && !matches!(one.state, Idle | Shutdown))
@@ -195,7 +200,16 @@ impl PickFirst {
 
         let failed = |place| matches!(state(place), TransientFailure | Shutdown);
         self.failing |= next == order.len() && (0..next).all(failed);
-        let mut update = if self.failing {
+        let last_resort = order
+            .iter()
+            .find(|at| is_last_resort(&view.endpoints[at.0]));
+        let mut update = if self.failing
+            && let Some(index) = last_resort
+        {
+            let mut update = Update::new(Ready, Arc::new(PickFirstPicker(*index)));
+            update.last_resort = true;
+            update
+        } else if self.failing {
             Update::new(TransientFailure, Arc::new(FailPicker::no_endpoint(view)))
         } else {
             Update::new(Connecting, Arc::new(QueuePicker))
@@ -204,6 +218,11 @@ impl PickFirst {
         update.wake_at = until;
         update
     }
+}
+
+/// Whether it could take calls, and is only kept from them.
+fn is_last_resort(one: &EndpointView) -> bool {
+    one.state != Ready && one.held_back && one.connected
 }
 
 /// Who comes earlier has drawn a smaller one: the first of all is an endpoint with a probability

@@ -2,11 +2,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use evenkeel_core::ConnectivityState::{self, Connecting, Idle, Ready, TransientFailure};
-use evenkeel_core::{Address, Discovery, Endpoint, Pick, PickArgs, Update};
+use evenkeel_core::{Address, BuildPolicy, Discovery, Endpoint, Outcome, Pick, PickArgs, Update};
 use http::HeaderMap;
 use proptest::prelude::*;
 
 use super::{PickFirst, PickFirstConfig};
+use crate::lb::{
+    BuildWrapper, FailurePercentageEjection, OutlierDetection, OutlierDetectionConfig, SlowStart,
+    SlowStartConfig,
+};
 use crate::script::Script;
 
 const DELAY: Duration = Duration::from_millis(250);
@@ -200,6 +204,85 @@ fn a_new_list_without_the_connected_endpoint_begins_a_pass() {
     let update = script.update(&mut policy);
     assert_eq!(update.state, Connecting);
     assert_eq!(script.ids(&update.connect), [0]);
+}
+
+#[test]
+fn an_ejection_does_not_cost_the_connection() {
+    let mut script = Script::new(&[Ready, Idle]);
+    let mut policy = PickFirst::default();
+    script.update(&mut policy);
+    script.hold_back(0, "ejected");
+    for _ in 0..2 {
+        let update = script.update(&mut policy);
+        assert_eq!((update.state, update.last_resort), (Ready, true));
+        assert!(update.connect.is_empty() && update.disconnect.is_empty());
+        assert_eq!(script.picks(&*update.picker, 1), [0]);
+        script.add(9, Idle);
+    }
+    script.set(0, Ready);
+    assert!(!script.update(&mut policy).last_resort);
+    // A breaker that refuses does.
+    script.refuse(0, "breaker open");
+    script.call_waiting = true;
+    let update = script.update(&mut policy);
+    assert_eq!(update.state, Connecting);
+    assert_eq!(script.ids(&update.connect), [1]);
+    // And so does the end of the connection.
+    script.set(1, Ready);
+    script.update(&mut policy);
+    script.hold_back(1, "ejected");
+    script.update(&mut policy);
+    script.fail(1, "reset");
+    assert_eq!(script.update(&mut policy).state, Connecting);
+}
+
+#[test]
+fn what_is_held_back_takes_calls_when_every_endpoint_has_failed() {
+    let mut script = Script::new(&[Idle, Ready, Ready]);
+    script.hold_back(1, "breaker open");
+    script.hold_back(2, "breaker open");
+    let mut policy = PickFirst::default();
+    let update = script.update(&mut policy);
+    assert_eq!(update.state, Connecting);
+    script.fail(0, "refused");
+    let update = script.update(&mut policy);
+    assert_eq!((update.state, update.last_resort), (Ready, true));
+    assert!(update.disconnect.is_empty(), "0 may come back");
+    assert_eq!(script.picks(&*update.picker, 1), [1]);
+    script.set(0, Ready);
+    let update = script.update(&mut policy);
+    assert!(!update.last_resort);
+    assert_eq!(script.picks(&*update.picker, 1), [0]);
+}
+
+#[test]
+fn deep_below_an_outlier_detection_it_keeps_its_connection() {
+    let detection = OutlierDetectionConfig {
+        max_ejection_percent: 100,
+        failure_percentage: Some(FailurePercentageEjection {
+            minimum_hosts: 1,
+            request_volume: 1,
+            ..Default::default()
+        }),
+        ..Default::default()
+    };
+    let slow_start =
+        BuildWrapper::<SlowStart>::new(SlowStartConfig::default(), Arc::new(PickFirst::default));
+    let build = BuildWrapper::<OutlierDetection>::new(detection, Arc::new(slow_start));
+    let mut policy = build.build();
+    let mut script = Script::new(&[Ready, Idle]);
+    script.update(&mut *policy);
+    script.end(0, 10, Outcome::Failure(tonic::Code::Unavailable));
+    script.advance(Duration::from_secs(10));
+    let update = script.update(&mut *policy);
+    assert_eq!(update.ejected.len(), 1);
+    assert_eq!(update.state, Ready);
+    assert!(update.connect.is_empty() && update.disconnect.is_empty());
+    assert_eq!(script.ids(&[update.ejected[0].0]), [0]);
+    match script.answer(&*update.picker, &[], 0) {
+        Pick::Endpoint(index) => assert_eq!(script.ids(&[index]), [0]),
+        other => panic!("{other:?}"),
+    }
 }
 
 #[test]
