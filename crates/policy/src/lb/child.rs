@@ -1,4 +1,3 @@
-use std::any::Any;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Wake, Waker};
@@ -8,7 +7,7 @@ use evenkeel_core::{
     BuildPolicy, ConnectivityState, Discovery, EndpointIndex, EndpointView, Policy, Update, View,
 };
 
-use super::Subset;
+use super::{GracefulSwitch, Subset};
 
 /// One of the children of a wrapper that has several, with the endpoints that it is shown.
 ///
@@ -51,12 +50,9 @@ impl Child {
         }
     }
 
-    /// Gives it another config; if it cannot take that, another policy takes its place.
+    /// Gives it another config; if it cannot take that, another policy takes over from it.
     pub(super) fn reconfigure(&mut self, build: &dyn BuildPolicy) {
-        let running: &mut dyn Any = &mut *self.policy;
-        if !build.reconfigure(running) {
-            self.policy = build.build();
-        }
+        GracefulSwitch::reconfigure_child(&mut self.policy, build);
         self.stale = true;
     }
 

@@ -1,3 +1,5 @@
+mod nested;
+
 use std::any::Any;
 use std::fmt;
 use std::sync::Arc;

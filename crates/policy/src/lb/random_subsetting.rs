@@ -8,7 +8,7 @@ use std::time::Instant;
 use evenkeel_core::{BuildPolicy, ConnectivityState, EndpointIndex, Policy, Update, View};
 
 use self::hashes::Hashes;
-use super::Subset;
+use super::{GracefulSwitch, Subset};
 
 /// Shows its child a few endpoints only, other ones in each client: gRPC's
 /// `random_subsetting_experimental` (gRFC A68), for when connections from every client to every
@@ -55,15 +55,13 @@ impl BuildPolicy for RandomSubsettingConfig {
         Box::new(RandomSubsetting::new(self.clone()))
     }
 
-    /// Keeps the seed, and the child if it can take its new config.
+    /// Keeps the seed, and the child if it can take its new config; else another one takes over from it
+    /// as in a [`GracefulSwitch`].
     fn reconfigure(&self, running: &mut dyn Any) -> bool {
         let Some(running) = running.downcast_mut::<RandomSubsetting>() else {
             return false;
         };
-        let child: &mut dyn Any = &mut *running.child;
-        if !self.child_policy.reconfigure(child) {
-            running.child = self.child_policy.build();
-        }
+        GracefulSwitch::reconfigure_child(&mut running.child, &*self.child_policy);
         running.config = self.clone();
         true
     }

@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use evenkeel_core::{BuildPolicy, Policy};
 
+use super::GracefulSwitch;
+
 /// A policy around another one, its child, that [`BuildWrapper`] can build and reconfigure.
 pub trait Wrapper: Policy + Sized {
     /// What it is built from, beside its child.
@@ -22,7 +24,7 @@ pub trait Wrapper: Policy + Sized {
 /// Builds a wrapper and its child.
 ///
 /// Given to a wrapper of the same kind that runs, it changes that one's config; the child's too
-/// if it takes it, otherwise the child is built anew.
+/// if it takes it, otherwise another child takes over from it as in a [`GracefulSwitch`].
 pub struct BuildWrapper<W: Wrapper> {
     config: W::Config,
     child: Arc<dyn BuildPolicy>,
@@ -57,10 +59,7 @@ impl<W: Wrapper> BuildPolicy for BuildWrapper<W> {
             return false;
         };
         wrapper.configure(self.config.clone());
-        let child = wrapper.child_mut();
-        if !self.child.reconfigure(&mut **child) {
-            *child = self.child.build();
-        }
+        GracefulSwitch::reconfigure_child(wrapper.child_mut(), &*self.child);
         true
     }
 }
