@@ -2,6 +2,7 @@
 
 mod fastest_response;
 mod locality;
+mod metadata_key;
 mod metadata_routing;
 mod outlier_detection;
 mod panic_threshold;

@@ -5,6 +5,7 @@ use evenkeel_policy::lb::{
     MetadataRouting, MetadataRoutingBuilder, MetadataRoutingConfig, OnNoMatch, Route, RoutingStats,
 };
 
+use super::metadata_key::metadata_key;
 use crate::{ConfigError, Field, Object, PolicyFactory};
 
 /// Reads the config of `evenkeel.metadata_routing`.
@@ -78,10 +79,13 @@ impl PolicyFactory for MetadataRoutingFactory {
 
 fn route(field: Field<'_>) -> Result<Route, ConfigError> {
     field.object(|config| {
-        let key = config.required("metadata", text)?;
+        let key = config.required("metadata", |field| {
+            let name = text(field.clone())?;
+            Ok(metadata_key(&name, |warning| field.warn(warning)))
+        })?;
         let mut route = config.required("header", |field| {
             let header = field.clone().text()?;
-            Route::named(header, &key).map_err(|bad| field.error(bad.to_string()))
+            Route::named(header, key.name()).map_err(|bad| field.error(bad.to_string()))
         })?;
         route.default = config.optional("default", text)?;
         let fallbacks = |field: Field<'_>| field.items()?.into_iter().map(text).collect();
@@ -171,6 +175,13 @@ mod tests {
         assert!(routed(r#", "onNoMatch": "any""#, "", "v3").is_some());
         assert!(routed("", r#", "required": false"#, "v3").is_some());
         assert!(routed(r#", "failoverDelay": "0s""#, "", "").is_some());
+    }
+
+    #[test]
+    fn a_key_that_is_probably_spelled_wrong_is_warned_of() {
+        let json =
+            format!(r#"{{"routes": [{{"header": "x-version", "metadata": "Version"}}], {CHILD}}}"#);
+        good(MetadataRouting::NAME, &json, read, &[".routes[0].metadata"]);
     }
 
     #[test]

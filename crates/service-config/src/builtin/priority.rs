@@ -1,5 +1,6 @@
-use evenkeel_policy::lb::{Levels, MetadataKey, PriorityBuilder, PriorityConfig, Selector};
+use evenkeel_policy::lb::{Levels, PriorityBuilder, PriorityConfig, Selector};
 
+use super::metadata_key::metadata_key;
 use crate::{ConfigError, Field, Object, path};
 
 pub(super) fn parse(config: &mut Object<'_>) -> Result<PriorityBuilder, ConfigError> {
@@ -53,7 +54,9 @@ fn selector(field: Field<'_>) -> Result<Selector, ConfigError> {
                 let place = path::field(object.path(), key);
                 return Err(ConfigError::new(place, format!("{value} is not a text")));
             };
-            selector = selector.and(MetadataKey::named(key), value);
+            let place = path::field(object.path(), key);
+            let key = metadata_key(key, |warning| object.scope().warn(place, warning));
+            selector = selector.and(key, value);
         }
         Ok(selector)
     })
@@ -118,6 +121,13 @@ mod tests {
         assert_eq!(level(&metadata), Some(1));
         metadata.other.insert("rack".to_owned(), "7".to_owned());
         assert_eq!(level(&metadata), Some(0));
+    }
+
+    #[test]
+    fn a_key_that_is_probably_spelled_wrong_is_warned_of() {
+        let json =
+            format!(r#"{{"levels": [{{"metadata": {{"Zone": "a", "rack": "7"}}}}], {CHILD}}}"#);
+        good(Priority::NAME, &json, parse, &[".levels[0].metadata.Zone"]);
     }
 
     #[test]
