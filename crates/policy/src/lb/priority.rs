@@ -1,4 +1,5 @@
 mod build;
+mod level;
 mod levels;
 mod picker;
 
@@ -7,17 +8,18 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use evenkeel_core::ConnectivityState::{Connecting, Idle, Ready, Shutdown, TransientFailure};
-use evenkeel_core::{BuildPolicy, EndpointIndex, EndpointView, Policy, Update, View};
+use evenkeel_core::{BuildPolicy, EndpointIndex, Policy, Update, View};
 use tonic::Status;
 
 pub use self::build::{PriorityBuilder, PriorityConfig};
+use self::level::{Level, WHOLE};
 pub use self::levels::{Levels, Selector};
 use self::picker::{PriorityPicker, Share};
 
 use super::FailPicker;
 use super::child::Child;
 use super::described::Described;
-use super::merged::{both, count_ready, earlier};
+use super::merged::{both, earlier};
 use crate::time::after;
 
 /// Prefers some endpoints to others: calls go to the first level of endpoints that can take them,
@@ -43,9 +45,9 @@ use crate::time::after;
 ///
 /// | levels | channel | a call |
 /// |---|---|---|
-/// | one READY or more | READY | goes to one of them |
-/// | one IDLE, none above it READY | IDLE | goes there, and its level connects for it |
-/// | none READY or IDLE, one CONNECTING | CONNECTING | waits |
+/// | the first that is READY or IDLE is READY | READY | goes there, or spills over |
+/// | it is IDLE | IDLE | goes there, and its level connects for it |
+/// | none is, one is CONNECTING | CONNECTING | waits |
 /// | all fail, one has endpoints [held back](evenkeel_core::EndpointView::held_back) | READY | goes there, as the last resort |
 /// | all fail | TRANSIENT_FAILURE | fails |
 ///
@@ -73,48 +75,6 @@ impl Priority {
     /// Its name in a service config.
     pub const NAME: &'static str = "evenkeel.priority";
 }
-
-struct Level {
-    child: Child,
-    members: Vec<EndpointIndex>,
-    /// When its child was shown endpoints after it had none; `None` while it is not asked.
-    asked_since: Option<Instant>,
-    /// Since when the levels above it have taken all calls.
-    unneeded_since: Option<Instant>,
-}
-
-impl Level {
-    fn new(build: &dyn BuildPolicy) -> Self {
-        Self {
-            child: Child::new(build),
-            members: Vec::new(),
-            asked_since: None,
-            unneeded_since: None,
-        }
-    }
-
-    fn ask(&mut self, now: Instant, view: &View<'_>) -> &Update {
-        let members = self.members.iter();
-        let endpoints = members.map(|index| (*index, &view.endpoints[index.0]));
-        self.child.update(now, view, endpoints)
-    }
-
-    /// How many calls it can take; it is READY, as it has `said`.
-    fn capacity(&self, said: &Update, patient: bool, view: &View<'_>, percent: u32) -> u64 {
-        let ready = count_ready(said, view, &self.members) as u64;
-        let counts = |endpoint: &&EndpointView| match endpoint.state {
-            Ready | TransientFailure => true,
-            Connecting => !patient,
-            Idle | Shutdown => false,
-        };
-        let all = self.child.endpoints().iter().filter(counts).count() as u64;
-        let enough = (all * u64::from(percent)).div_ceil(100).max(1);
-        (WHOLE * ready / enough).min(WHOLE)
-    }
-}
-
-/// All calls.
-const WHOLE: u64 = 1 << 20;
 
 /// How long a level that is not needed stays connected when it need not be warm, as in gRPC.
 const KEPT_CONNECTED: Duration = Duration::from_secs(15 * 60);

@@ -41,6 +41,8 @@ mod tests {
     };
     use crate::script::Script;
 
+    type Around = fn(Arc<dyn BuildPolicy>) -> Box<dyn BuildPolicy>;
+
     /// Any policy, built anew each time.
     fn anew<P: Policy>(build: fn() -> P) -> Arc<dyn BuildPolicy> {
         Arc::new(build)
@@ -48,7 +50,7 @@ mod tests {
 
     #[test]
     fn below_a_wrapper_the_serving_child_stays_until_the_next_one_is_ready() {
-        let around: [fn(Arc<dyn BuildPolicy>) -> Box<dyn BuildPolicy>; 4] = [
+        let around: [Around; 4] = [
             |child| {
                 Box::new(BuildWrapper::<PanicThreshold>::new(
                     Default::default(),

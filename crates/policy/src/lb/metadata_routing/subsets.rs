@@ -209,8 +209,10 @@ mod tests {
 
     fn by_tags(routes: usize) -> Routes {
         let route = Route::new(HeaderName::from_static("x-tag"), MetadataKey::Tag);
-        let mut config = MetadataRoutingConfig::default();
-        config.routes = vec![route; routes];
+        let config = MetadataRoutingConfig {
+            routes: vec![route; routes],
+            ..MetadataRoutingConfig::default()
+        };
         Routes::new(config).unwrap()
     }
 

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::lb::{
-    BuildWrapper, HashOn, MetadataKey, PanicThreshold, PanicThresholdConfig, PickFirst, RingHash,
+    BuildWrapper, HashOn, MetadataKey, PanicThreshold, PanicThresholdConfig, PickFirst,
     RingHashConfig, RoundRobin,
 };
 use crate::script::Script;
@@ -394,9 +394,10 @@ fn a_child_in_panic_serves_with_all_that_it_has() {
 
 #[test]
 fn a_child_that_is_idle_connects_for_its_calls_though_another_one_serves() {
-    let mut ring = RingHashConfig::default();
-    ring.hash_on = Some(HashOn::Path);
-    let ring: Arc<dyn BuildPolicy> = Arc::new(move || RingHash::new(ring.clone()));
+    let ring: Arc<dyn BuildPolicy> = Arc::new(RingHashConfig {
+        hash_on: Some(HashOn::Path),
+        ..RingHashConfig::default()
+    });
     let fallback = || {
         let mut config = by_version();
         config.routes[0].fallbacks = texts(&["v1"]);

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::lb::{
-    BuildWrapper, HashOn, MetadataKey, PanicThreshold, PanicThresholdConfig, PickFirst, RingHash,
+    BuildWrapper, HashOn, MetadataKey, PanicThreshold, PanicThresholdConfig, PickFirst,
     RingHashConfig, RoundRobin,
 };
 use crate::script::Script;
@@ -379,9 +379,10 @@ fn what_the_levels_own_child_ejects_makes_it_less_healthy() {
 
 #[test]
 fn a_level_that_connects_on_demand_gets_the_calls_that_it_connects_for() {
-    let mut ring = RingHashConfig::default();
-    ring.hash_on = Some(HashOn::Path);
-    let ring: Arc<dyn BuildPolicy> = Arc::new(move || RingHash::new(ring.clone()));
+    let ring: Arc<dyn BuildPolicy> = Arc::new(RingHashConfig {
+        hash_on: Some(HashOn::Path),
+        ..RingHashConfig::default()
+    });
     for config in [PriorityConfig::default(), lazy()] {
         // The first level comes when the second serves already.
         let mut scene = Scene::new(config, &[(10, Ready)]);
