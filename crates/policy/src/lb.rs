@@ -81,7 +81,7 @@ mod wrapper;
 
 pub use fail::FailPicker;
 pub use fastest_response::{FastestResponse, FastestResponseConfig};
-pub use graceful_switch::GracefulSwitch;
+pub use graceful_switch::{GracefulSwitch, Switch, TakenBy};
 pub use least_request::{LeastRequest, LeastRequestConfig};
 pub use locality::{LocalityConfig, Proximity};
 pub use metadata_key::MetadataKey;

@@ -16,6 +16,10 @@ mod table;
 mod weighted_round_robin;
 
 pub use self::metadata_routing::MetadataRoutingFactory;
+
+use std::any::Any;
+
+use evenkeel_core::{BuildPolicy, Policy};
 use evenkeel_policy::lb::{
     FastestResponse, LeastRequest, LeastRequestConfig, LocalityConfig, OutlierDetection,
     PanicThreshold, PickFirst, PickFirstConfig, Priority, RandomChoice, RandomSubsetting,
@@ -24,16 +28,29 @@ use evenkeel_policy::lb::{
 
 use crate::PolicyRegistry;
 
+/// Builds a policy that has no config. One that runs takes that any time.
+struct Plain<P>(fn() -> P);
+
+impl<P: Policy> BuildPolicy for Plain<P> {
+    fn build(&self) -> Box<dyn Policy> {
+        Box::new((self.0)())
+    }
+
+    fn reconfigure(&self, running: &mut dyn Any) -> bool {
+        running.is::<P>()
+    }
+}
+
 pub(crate) fn register(registry: &mut PolicyRegistry) {
     registry.register_fn(PickFirst::NAME, |config| {
         let mut pick_first = PickFirstConfig::default();
         if let Some(shuffle) = config.optional("shuffleAddressList", |field| field.boolean())? {
             pick_first.shuffle_address_list = shuffle;
         }
-        Ok(move || PickFirst::new(pick_first))
+        Ok(pick_first)
     });
-    registry.register_fn(RoundRobin::NAME, |_| Ok(RoundRobin::new));
-    registry.register_fn(RandomChoice::NAME, |_| Ok(RandomChoice::new));
+    registry.register_fn(RoundRobin::NAME, |_| Ok(Plain(RoundRobin::new)));
+    registry.register_fn(RandomChoice::NAME, |_| Ok(Plain(RandomChoice::new)));
     registry.register_aliased(RingHash::NAME, RingHash::ALIASES, ring_hash::parse);
     registry.register_fn(RingHash::EXTENDED_NAME, ring_hash::parse_extended);
     registry.register_aliased(
@@ -47,7 +64,7 @@ pub(crate) fn register(registry: &mut PolicyRegistry) {
         if let Some(choice_count) = config.optional("choiceCount", count)? {
             least_request.choice_count = choice_count;
         }
-        Ok(move || LeastRequest::new(least_request))
+        Ok(least_request)
     });
     registry.register_aliased(
         RegisteredWeightedRoundRobin::NAME,

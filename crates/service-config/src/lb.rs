@@ -2,7 +2,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use evenkeel_core::Policy;
-use evenkeel_policy::lb::PickFirst;
+use evenkeel_policy::lb::{PickFirst, PickFirstConfig};
 use serde_json::{Map, Value};
 
 use crate::field::shown;
@@ -180,13 +180,20 @@ fn hint(scope: &Scope<'_>, name: &str) -> String {
         .unwrap_or_default()
 }
 
+/// The same policy with the same JSON, as it was written.
+impl PartialEq for LbConfig {
+    fn eq(&self, other: &Self) -> bool {
+        self.name == other.name && self.config == other.config
+    }
+}
+
 impl Default for LbConfig {
     /// gRPC's: `pick_first`.
     fn default() -> Self {
         Self {
             name: PickFirst::NAME.into(),
             config: Arc::new(Value::Object(Map::new())),
-            build: Arc::new(PickFirst::default),
+            build: Arc::new(PickFirstConfig::default()),
             reading: Arc::default(),
         }
     }

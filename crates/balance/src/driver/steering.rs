@@ -5,8 +5,8 @@ use std::task::{Context, Poll};
 use std::time::Instant;
 
 use evenkeel_core::{ConnectivityState, Policy, Update, View};
-use evenkeel_policy::lb::{FailPicker, GracefulSwitch};
-use evenkeel_service_config::{ConfigChanges, ConfigError, LiveConfig};
+use evenkeel_policy::lb::{FailPicker, GracefulSwitch, Switch, TakenBy};
+use evenkeel_service_config::{ConfigChanges, ConfigError, LbConfig, LiveConfig};
 use tonic::Status;
 use tracing::info;
 
@@ -20,6 +20,8 @@ pub(crate) enum Steering {
 
 pub(crate) struct Live {
     policy: GracefulSwitch,
+    /// What `policy` has been given last.
+    chosen: LbConfig,
     changes: ConfigChanges,
     /// Why there is no config to go by.
     failure: Option<ConfigError>,
@@ -34,6 +36,7 @@ impl Steering {
         let chosen = current.load_balancing();
         Self::Live(Box::new(Live {
             policy: GracefulSwitch::new(chosen.name(), chosen.policy()),
+            chosen: chosen.clone(),
             changes,
             failure: config.failure(),
         }))
@@ -60,33 +63,58 @@ impl Live {
         let mut changed = Poll::Pending;
         while let Poll::Ready(change) = self.changes.poll_changed(cx) {
             changed = Poll::Ready(());
-            self.failure = match change {
-                Ok(config) => {
-                    let chosen = config.load_balancing();
-                    if self.policy.serving() != chosen.name() {
-                        info!(
-                            from = self.policy.serving(),
-                            to = chosen.name(),
-                            "LB policy changes"
-                        );
-                    }
-                    self.policy.switch_to(chosen.name(), chosen.policy());
-                    None
-                }
-                Err(failure) => Some(failure),
-            };
+            match change {
+                Ok(config) => self.choose(config.load_balancing()),
+                Err(failure) => self.failure = Some(failure),
+            }
         }
         changed
     }
 
+    fn choose(&mut self, chosen: &LbConfig) {
+        if self.failure.take().is_some() {
+            // Nobody has served: there is nothing to go over from.
+            self.policy = GracefulSwitch::new(chosen.name(), chosen.policy());
+            info!(policy = chosen.name(), "LB policy begins");
+        } else if self.chosen == *chosen {
+            // The policy keeps all that it has learnt, whether it could take its config or not.
+            return;
+        } else {
+            let switch = self.policy.switch_to(chosen.name(), chosen.policy());
+            log(self.policy.serving(), chosen.name(), &switch);
+        }
+        self.chosen = chosen.clone();
+    }
+
     fn update(&mut self, now: Instant, view: &View<'_>) -> Update {
         match &self.failure {
-            None => self.policy.update(now, view),
+            None => {
+                let was_to_serve = self.policy.next().is_some();
+                let update = self.policy.update(now, view);
+                if was_to_serve && self.policy.next().is_none() {
+                    info!(
+                        policy = self.policy.serving(),
+                        "LB policy serves from now on"
+                    );
+                }
+                update
+            }
             Some(failure) => Update::new(
                 ConnectivityState::TransientFailure,
                 Arc::new(FailPicker::new(no_config(failure))),
             ),
         }
+    }
+}
+
+/// Says what became of the config for the policy `chosen`.
+fn log(serving: &str, chosen: &str, switch: &Switch) {
+    if let Some(policy) = &switch.given_up {
+        info!(policy = &**policy, serving, "LB policy does not take over");
+    }
+    match switch.taken_by {
+        TakenBy::New => info!(from = serving, to = chosen, "LB policy changes"),
+        _ => info!(policy = chosen, "LB policy has a new config"),
     }
 }
 

@@ -34,12 +34,38 @@ struct Named {
     policy: Box<dyn Policy>,
 }
 
+/// What [`GracefulSwitch::switch_to`] has decided.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Switch {
+    /// Who takes the config.
+    pub taken_by: TakenBy,
+    /// The policy that was to serve next, and will not.
+    pub given_up: Option<Arc<str>>,
+}
+
+/// Who takes a config that a [`GracefulSwitch`] was given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum TakenBy {
+    /// The policy that serves: it goes on.
+    Serving,
+    /// The policy that was to serve next already.
+    Next,
+    /// Another policy, which is built for it and is to serve next.
+    New,
+}
+
 impl Named {
     fn new(name: &str, build: &dyn BuildPolicy) -> Self {
         Self {
             name: name.into(),
             policy: build.build(),
         }
+    }
+
+    fn into_name(self) -> Arc<str> {
+        self.name
     }
 
     /// Whether it is of this name, and runs with `build`'s config now.
@@ -66,15 +92,24 @@ impl GracefulSwitch {
     /// keeps what it has learnt; if it cannot be, another one of the name is switched to. Only the
     /// switch that was asked for last counts: a next policy of another name is given up, also
     /// when it is the serving one that is to stay.
-    pub fn switch_to(&mut self, name: &str, build: &dyn BuildPolicy) {
-        if self.serving.takes(name, build) {
-            self.next = None;
-        } else if !self
+    pub fn switch_to(&mut self, name: &str, build: &dyn BuildPolicy) -> Switch {
+        let mut given_up = None;
+        let taken_by = if self.serving.takes(name, build) {
+            given_up = self.next.take();
+            TakenBy::Serving
+        } else if self
             .next
             .as_mut()
             .is_some_and(|next| next.takes(name, build))
         {
-            self.next = Some(Named::new(name, build));
+            TakenBy::Next
+        } else {
+            given_up = self.next.replace(Named::new(name, build));
+            TakenBy::New
+        };
+        Switch {
+            taken_by,
+            given_up: given_up.map(Named::into_name),
         }
     }
 

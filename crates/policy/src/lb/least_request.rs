@@ -1,7 +1,8 @@
+use std::any::Any;
 use std::sync::Arc;
 use std::time::Instant;
 
-use evenkeel_core::{EndpointStats, Pick, PickArgs, Picker, Policy, Update, View};
+use evenkeel_core::{BuildPolicy, EndpointStats, Pick, PickArgs, Picker, Policy, Update, View};
 
 use super::petiole;
 use super::random::Random;
@@ -29,6 +30,17 @@ pub struct LeastRequestConfig {
 impl Default for LeastRequestConfig {
     fn default() -> Self {
         Self { choice_count: 2 }
+    }
+}
+
+impl BuildPolicy for LeastRequestConfig {
+    fn build(&self) -> Box<dyn Policy> {
+        Box::new(LeastRequest::new(*self))
+    }
+
+    fn reconfigure(&self, running: &mut dyn Any) -> bool {
+        let running = running.downcast_mut::<LeastRequest>();
+        running.map(|it| *it = LeastRequest::new(*self)).is_some()
     }
 }
 

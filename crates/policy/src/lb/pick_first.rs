@@ -1,9 +1,11 @@
+use std::any::Any;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use evenkeel_core::ConnectivityState::{Connecting, Idle, Ready, Shutdown, TransientFailure};
 use evenkeel_core::{
-    EndpointId, EndpointIndex, EndpointView, Pick, PickArgs, Picker, Policy, Update, View,
+    BuildPolicy, EndpointId, EndpointIndex, EndpointView, Pick, PickArgs, Picker, Policy, Update,
+    View,
 };
 
 use super::random::Random;
@@ -64,6 +66,26 @@ impl Default for PickFirstConfig {
             shuffle_address_list: false,
             connection_attempt_delay: Duration::from_millis(250),
         }
+    }
+}
+
+impl BuildPolicy for PickFirstConfig {
+    fn build(&self) -> Box<dyn Policy> {
+        Box::new(PickFirst::new(*self))
+    }
+
+    /// A connection stays, and so does IDLE; a pass begins anew if the order is another one.
+    fn reconfigure(&self, running: &mut dyn Any) -> bool {
+        let Some(running) = running.downcast_mut::<PickFirst>() else {
+            return false;
+        };
+        let config = PickFirst::new(*self).config;
+        let reorders = config.shuffle_address_list != running.config.shuffle_address_list;
+        if reorders && matches!(running.phase, Phase::Pass { .. }) {
+            running.phase = Phase::FIRST_PASS;
+        }
+        running.config = config;
+        true
     }
 }
 

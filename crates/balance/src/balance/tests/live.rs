@@ -1,6 +1,6 @@
 //! A service config that changes while calls are made.
 
-use evenkeel_service_config::{ConfigError, LiveConfig, ParseOptions};
+use evenkeel_service_config::{ConfigError, LiveConfig, ParseOptions, PolicyRegistry};
 
 use super::*;
 
@@ -94,4 +94,69 @@ async fn a_first_config_that_is_wrong_fails_calls_until_there_is_a_right_one() {
     state(&channel, ConnectivityState::Ready).await;
     calls(&channel, 4).await;
     assert_eq!(taken(&endpoints), [2, 2]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_config_with_the_same_policy_lets_it_go_on_whether_it_could_take_one_or_not() {
+    let endpoints = two();
+    let built = Arc::new(AtomicUsize::new(0));
+    let mut registry = PolicyRegistry::default();
+    let counter = built.clone();
+    registry.register_fn("acme", move |config| {
+        config.optional("size", |field| field.integer(0..=9))?;
+        let built = counter.clone();
+        Ok(move || {
+            built.fetch_add(1, Ordering::Relaxed);
+            RoundRobin::new()
+        })
+    });
+    let options = ParseOptions {
+        registry,
+        ..ParseOptions::default()
+    };
+    let config = LiveConfig::new(None, options);
+    let document = |size: u32, timeout: u32| {
+        format!(
+            r#"{{"loadBalancingConfig": [{{"acme": {{"size": {size}}}}}],
+                "methodConfig": [{{"name": [{{}}], "timeout": "{timeout}s"}}]}}"#
+        )
+    };
+    config.update(&document(1, 1)).unwrap();
+    let (channel, changes) = live(&config, &[("a", &endpoints[0])]);
+    ready(&channel).await;
+    for (size, timeout, expected) in [(1, 2, 1), (1, 3, 1), (2, 3, 2)] {
+        config.update(&document(size, timeout)).unwrap();
+        // The driver has taken the config in when it shows another endpoint.
+        for change in [
+            Change::Insert("b", endpoints[1].clone()),
+            Change::Remove("b"),
+        ] {
+            let changed = channel.changed();
+            changes.send(Ok(change)).unwrap();
+            changed.await;
+        }
+        assert_eq!(built.load(Ordering::Relaxed), expected, "{size} {timeout}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_config_for_methods_only_lets_an_idle_pick_first_be_idle() {
+    let endpoint = FakeEndpoint::new("10.0.0.1:1", ConnectivityState::Idle);
+    let config = LiveConfig::default();
+    config.update(PICK_FIRST).unwrap();
+    let (channel, _changes) = live(&config, &[("a", &endpoint)]);
+    let connects = || endpoint.shared.connects.load(Ordering::Relaxed);
+    while connects() == 0 {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    endpoint.set(ConnectivityState::Ready, None);
+    state(&channel, ConnectivityState::Ready).await;
+    endpoint.set(ConnectivityState::Idle, None);
+    state(&channel, ConnectivityState::Idle).await;
+    let before = connects();
+    let methods = r#"{"loadBalancingConfig": [{"pick_first": {}}],
+        "methodConfig": [{"name": [{}], "timeout": "1s"}]}"#;
+    config.update(methods).unwrap();
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(connects(), before);
 }

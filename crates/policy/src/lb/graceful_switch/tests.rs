@@ -124,7 +124,9 @@ fn a_policy_of_the_same_name_is_reconfigured_if_it_can_be() {
         let mut switch = GracefulSwitch::new("same", &Says::new(0, Ready));
         let mut changed = Says::new(1, Connecting);
         changed.reconfigurable = can;
-        switch.switch_to("same", &changed);
+        let taken_by = switch.switch_to("same", &changed).taken_by;
+        let expected = [TakenBy::New, TakenBy::Serving][usize::from(can)];
+        assert_eq!(taken_by, expected);
         assert_eq!(switch.next(), (!can).then_some("same"));
     }
 }
@@ -144,17 +146,23 @@ fn the_last_switch_counts() {
     new.reconfigurable = true;
     let mut switch = GracefulSwitch::new("a", &Says::new(0, Ready));
     let script = script();
-    switch.switch_to("b", &new);
+    let decided = |taken_by, given_up: Option<&str>| Switch {
+        taken_by,
+        given_up: given_up.map(Into::into),
+    };
+    assert_eq!(switch.switch_to("b", &new), decided(TakenBy::New, None));
     script.update(&mut switch);
     // The next one is reconfigured as well.
-    switch.switch_to("b", &new);
+    assert_eq!(switch.switch_to("b", &new), decided(TakenBy::Next, None));
     assert_eq!((switch.serving(), switch.next()), ("a", Some("b")));
-    switch.switch_to("c", &new);
+    let switched = switch.switch_to("c", &new);
+    assert_eq!(switched, decided(TakenBy::New, Some("b")));
     assert_eq!((switch.serving(), switch.next()), ("a", Some("c")));
     // Back to what serves: nothing to go over to.
     let mut same = Says::new(0, Ready);
     same.reconfigurable = true;
-    switch.switch_to("a", &same);
+    let switched = switch.switch_to("a", &same);
+    assert_eq!(switched, decided(TakenBy::Serving, Some("c")));
     assert_eq!((switch.serving(), switch.next()), ("a", None));
     script.update(&mut switch);
     assert_eq!(switch.serving(), "a");
