@@ -1,4 +1,5 @@
 mod effective;
+mod patience;
 
 use std::any::Any;
 use std::error::Error;
@@ -9,8 +10,10 @@ use evenkeel_core::{
     BuildPolicy, ConnectivityState, EndpointIndex, EndpointView, Policy, Update, View,
 };
 
-use self::effective::{Counts, Effective, STEP};
+use self::effective::{Counts, Effective, Look, STEP};
+use self::patience::Patience;
 use super::kept::Kept;
+use super::merged::earlier;
 use super::petiole;
 use super::sequence::Sequence;
 use super::weighted::{Turns, WeightedPicker};
@@ -42,22 +45,25 @@ use super::weighted::{Turns, WeightedPicker};
 ///
 /// | an attempt ends with | its endpoint's weight |
 /// |---|---|
-/// | RESOURCE_EXHAUSTED | is halved, once for all that come within 100 ms, down to 1/64 |
-/// | UNAVAILABLE | is nothing for 1 s; then 1/16, until a success brings it back or another UNAVAILABLE takes it out for twice as long (30 s at most) |
+/// | RESOURCE_EXHAUSTED, or UNAVAILABLE now and then | is halved, once for all that come within 100 ms, down to 1/64 |
+/// | UNAVAILABLE, as do half of those about that time and more than one | is nothing for 1 s; then 1/16, until a success brings it back or another UNAVAILABLE takes it out for twice as long (30 s at most) |
 /// | anything else | stays |
+///
+/// No more than half of the registered weight is out at a time: who fails after that is halved.
+/// About that time: in about a second, or the last few if they are rarer.
 ///
 /// What is lost comes back at 10 % of the registered weight per second. While no endpoint fails,
 /// rotations are exactly what they would be without all this.
 ///
-/// When each READY endpoint is out, being probed, or down to 1/64, all have their registered
-/// weights: there is nobody better. A retry still goes to an endpoint that is out when it has tried all
+/// When each READY endpoint is out, being probed, down to 1/64, or would be out if it were not for
+/// the others, all have their registered weights: there is nobody better. A retry still goes to an endpoint that is out when it has tried all
 /// others. Endpoints that are out are among [`Update::ejected`], with [`TakenOut`] as the reason.
 ///
 /// What an endpoint did is forgotten with its connection: a server that restarts begins with
 /// all of its weight.
 ///
 /// This works beside a breaker, which keeps *all* calls from an endpoint that fails many times in a row,
-/// whatever the code; here one UNAVAILABLE is enough. An endpoint that its breaker lets back in
+/// whatever the code; here two UNAVAILABLE are enough. An endpoint that its breaker lets back in
 /// has the weight that it has recovered here by then.
 #[derive(Debug, Default)]
 pub struct RegisteredWeightedRoundRobin {
@@ -69,6 +75,8 @@ pub struct RegisteredWeightedRoundRobin {
     effective: Kept<Option<Effective>>,
     /// The last of the moments, [`STEP`] apart, at which all that are reduced win something back.
     stepped_at: Option<Instant>,
+    /// When to look what probes have come to.
+    patience: Patience,
     /// All were doubtful, and had calls by their registered weights.
     all_doubtful: bool,
 }
@@ -99,9 +107,9 @@ impl RegisteredWeightedRoundRobinConfig {
     pub const LEAST_PROBE_INTERVAL: Duration = Duration::from_millis(100);
 }
 
-/// An endpoint gets no calls, because one ended with UNAVAILABLE.
+/// An endpoint gets no calls, because too many ended with UNAVAILABLE.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("no calls for {wait:?}: one ended with UNAVAILABLE")]
+#[error("no calls for {wait:?}: too many ended with UNAVAILABLE")]
 #[non_exhaustive]
 pub struct TakenOut {
     /// For how long; then it is probed.
@@ -140,29 +148,56 @@ impl RegisteredWeightedRoundRobin {
     }
 
     /// Takes in what attempts have come to since the last time; the next moment at which time alone
-    /// changes something.
-    fn react(&mut self, now: Instant, view: &View<'_>) -> Option<Instant> {
+    /// changes something, and whether any attempt has ended.
+    fn react(&mut self, now: Instant, view: &View<'_>) -> (Option<Instant>, bool) {
         self.effective
             .follow(view.endpoints, |endpoint| endpoint.id, |_| None);
         let steps = self.steps(now);
-        let mut is_reduced = false;
+        let mut room = self.room(view);
+        let (mut is_reduced, mut has_moved) = (false, false);
         for (endpoint, slot) in view.endpoints.iter().zip(self.effective.iter_mut()) {
             if !endpoint.connected {
                 *slot = None;
                 continue;
             }
             let counts = Counts::of(&endpoint.stats);
-            let effective = slot.get_or_insert_with(|| Effective::new(counts));
-            effective.advance(now, counts, steps, self.all_doubtful, &self.config);
+            let effective = slot.get_or_insert_with(|| Effective::new(now, counts));
+            let (weight, was_out) = (weight(endpoint), effective.is_taken_out());
+            let look = Look {
+                now,
+                counts,
+                steps,
+                gets_calls_anyway: self.all_doubtful,
+                may_go_out: weight <= room,
+            };
+            has_moved |= effective.advance(look, &self.config);
+            if !was_out && effective.is_taken_out() {
+                room -= weight;
+            }
             is_reduced |= !effective.is_whole();
         }
         if !is_reduced {
             self.stepped_at = None;
-            return None;
+            return (None, has_moved);
         }
         let next_step = *self.stepped_at.get_or_insert(now) + STEP;
         let connected = self.effective.iter().flatten();
-        connected.filter_map(|it| it.wake_at(next_step)).min()
+        let wake_at = connected.filter_map(|it| it.wake_at(next_step)).min();
+        (wake_at, has_moved)
+    }
+
+    /// How much registered weight may still be taken out.
+    fn room(&self, view: &View<'_>) -> f64 {
+        let endpoints = view.endpoints.iter().zip(self.effective.iter());
+        let (mut all, mut out) = (0.0, 0.0);
+        for (endpoint, effective) in endpoints.filter(|(endpoint, _)| endpoint.connected) {
+            let weight = weight(endpoint);
+            all += weight;
+            if effective.as_ref().is_some_and(Effective::is_taken_out) {
+                out += weight;
+            }
+        }
+        all / 2.0 - out
     }
 
     /// How many [`STEP`]s have passed.
@@ -232,9 +267,9 @@ impl Policy for RegisteredWeightedRoundRobin {
         let start = || Arc::new(Sequence::starting_at(view.random));
         let sequence = self.sequence.get_or_insert_with(start).clone();
         let reacts = self.config.react_to_errors;
-        let mut wake_at = None;
+        let (mut wake_at, mut has_moved) = (None, false);
         if reacts {
-            wake_at = self.react(now, view);
+            (wake_at, has_moved) = self.react(now, view);
         } else {
             self.effective.clear();
             self.stepped_at = None;
@@ -249,11 +284,11 @@ impl Policy for RegisteredWeightedRoundRobin {
             Arc::new(WeightedPicker::new(&endpoints, turns, sequence))
         });
         self.all_doubtful = all_doubtful;
-        update.wake_at = match self.stepped_at {
-            // Whose calls succeed is soon given more of them.
-            Some(at) if all_doubtful => Some(at + STEP),
-            _ => wake_at,
-        };
+        // Whose calls succeed is soon given more of them.
+        let is_probed = |one: &Option<Effective>| one.as_ref().is_some_and(Effective::is_probed);
+        let waits = all_doubtful || self.effective.iter().any(is_probed);
+        let look_at = self.patience.next_look(now, waits, has_moved);
+        update.wake_at = earlier(wake_at, look_at);
         if reacts {
             update.observe.failures = Effective::FAILURES;
         }

@@ -9,7 +9,7 @@ use crate::time::after;
 /// How much of its registered weight an endpoint has, by what its attempts say of it. Pure.
 ///
 /// ```text
-///            RESOURCE_EXHAUSTED: half            UNAVAILABLE
+///            a failure: half            most are UNAVAILABLE
 ///   Sending ───────────┐   ┌──────────── Sending ───────────► Out (nothing)
 ///     ▲  ▲             ▼   │                  ▲                │  ▲
 ///     │  └──────── less than all              │ success        │  │ UNAVAILABLE: wait
@@ -20,6 +20,24 @@ use crate::time::after;
 pub(super) struct Effective {
     state: State,
     seen: Counts,
+    seen_at: Instant,
+    /// What they had come to when the window began that UNAVAILABLE is judged by. Others' failures
+    /// make looks too: what came between two of them may be a single attempt.
+    window: Counts,
+    window_at: Instant,
+}
+
+/// What an endpoint is looked at with.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Look {
+    pub(super) now: Instant,
+    pub(super) counts: Counts,
+    /// How many [`STEP`]s have passed.
+    pub(super) steps: u32,
+    /// It had calls although it was out, for want of better endpoints.
+    pub(super) gets_calls_anyway: bool,
+    /// Enough others would be left.
+    pub(super) may_go_out: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -29,6 +47,8 @@ enum State {
         factor: f64,
         /// Failures count for one until then.
         next_half: Option<Instant>,
+        /// It would be out if enough others were left.
+        is_failing: bool,
     },
     Out {
         probe_at: Instant,
@@ -45,6 +65,8 @@ enum State {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Counts {
     pub(super) succeeded: u64,
+    /// With whatever code.
+    pub(super) failed: u64,
     pub(super) exhausted: u64,
     pub(super) unavailable: u64,
 }
@@ -58,9 +80,29 @@ impl Counts {
         };
         Self {
             succeeded: stats.succeeded(),
+            failed: stats.failed(),
             exhausted: failed_with(Code::ResourceExhausted),
             unavailable: failed_with(Code::Unavailable),
         }
+    }
+
+    const fn since(self, before: Self) -> Self {
+        Self {
+            succeeded: self.succeeded.saturating_sub(before.succeeded),
+            failed: self.failed.saturating_sub(before.failed),
+            exhausted: self.exhausted.saturating_sub(before.exhausted),
+            unavailable: self.unavailable.saturating_sub(before.unavailable),
+        }
+    }
+
+    /// At least half of them.
+    const fn are_unavailable(self) -> bool {
+        self.unavailable > 0 && self.unavailable >= (self.succeeded + self.failed).div_ceil(2)
+    }
+
+    /// And more than one, which says nothing of the next.
+    const fn are_all_but_lost(self) -> bool {
+        self.unavailable > 1 && self.are_unavailable()
     }
 }
 
@@ -78,66 +120,84 @@ const PROBE: f64 = 1.0 / 16.0;
 /// Attempts that fail together have seen the same moment of the server.
 const BURST: Duration = Duration::from_millis(100);
 
+/// How long UNAVAILABLE is counted together, if attempts are not even rarer.
+const WINDOW: Duration = Duration::from_secs(1);
+
 /// How long a probe is waited for at most, if not the interval itself is longer.
-const LONGEST: Duration = Duration::from_secs(30);
+pub(super) const LONGEST: Duration = Duration::from_secs(30);
 
 impl Effective {
     /// What takes weight from an endpoint.
     pub(super) const FAILURES: CodeSet = CodeSet::of(&[Code::ResourceExhausted, Code::Unavailable]);
 
     /// An endpoint whose attempts have come to `seen` before it was known.
-    pub(super) const fn new(seen: Counts) -> Self {
+    pub(super) const fn new(now: Instant, seen: Counts) -> Self {
         Self {
             state: State::Sending {
                 factor: 1.0,
                 next_half: None,
+                is_failing: false,
             },
             seen,
+            seen_at: now,
+            window: seen,
+            window_at: now,
         }
     }
 
-    /// Goes on to `now`: what attempts have come to, and how many [`STEP`]s have passed.
-    ///
-    /// `gets_calls_anyway`: it had calls although it was out, for want of better endpoints.
+    /// Goes on to `look`; whether any attempt has ended since the last one.
     pub(super) fn advance(
         &mut self,
-        now: Instant,
-        counts: Counts,
-        steps: u32,
-        gets_calls_anyway: bool,
+        look: Look,
         config: &RegisteredWeightedRoundRobinConfig,
-    ) {
-        let seen = std::mem::replace(&mut self.seen, counts);
-        let is_exhausted = counts.exhausted > seen.exhausted;
-        let is_unavailable = counts.unavailable > seen.unavailable;
-        if self.is_whole() && !is_exhausted && !is_unavailable {
-            return;
+    ) -> bool {
+        let Look { now, counts, .. } = look;
+        let since = counts.since(self.seen);
+        let is_unavailable = since.unavailable > 0;
+        let is_lost = is_unavailable
+            && (since.are_all_but_lost() || counts.since(self.window).are_all_but_lost());
+        let has_moved = counts != self.seen;
+        // Rare calls are judged together too: what ended at the last look that saw any is in it.
+        if has_moved && now.saturating_duration_since(self.window_at) >= WINDOW {
+            (self.window, self.window_at) = (self.seen, self.seen_at);
         }
-        let has_succeeded = counts.succeeded > seen.succeeded;
+        (self.seen, self.seen_at) = (counts, now);
+        let fails = is_unavailable || since.exhausted > 0;
+        if self.is_whole() && !fails {
+            return has_moved;
+        }
+        let has_succeeded = since.succeeded > 0;
+        let gets_calls_anyway = look.gets_calls_anyway;
         self.state = match self.state {
-            State::Sending { .. } if is_unavailable => out(now, config.probe_interval),
-            State::Sending { factor, next_half } => {
-                let factor = (factor + f64::from(steps) * PER_STEP).min(1.0);
-                if is_exhausted && next_half.is_none_or(|at| now >= at) {
-                    State::Sending {
-                        factor: (factor / 2.0).max(FLOOR),
-                        next_half: Some(now + BURST),
-                    }
-                } else {
-                    State::Sending { factor, next_half }
+            State::Sending { .. } if is_lost && look.may_go_out => out(now, config.probe_interval),
+            State::Sending {
+                factor,
+                mut next_half,
+                is_failing,
+            } => {
+                let mut factor = (factor + f64::from(look.steps) * PER_STEP).min(1.0);
+                if fails && next_half.is_none_or(|at| now >= at) {
+                    factor = (factor / 2.0).max(FLOOR);
+                    next_half = Some(now + BURST);
+                }
+                State::Sending {
+                    factor,
+                    next_half,
+                    is_failing: is_lost || (is_failing && !has_succeeded && factor < 1.0),
                 }
             }
             State::Out { .. } if gets_calls_anyway && has_succeeded && !is_unavailable => BACK,
             // What ended until now was sent before it was out: it says nothing of the probe.
             State::Out { probe_at, interval } if now >= probe_at => State::Probing { interval },
             State::Out { .. } => self.state,
-            State::Probing { interval } if is_unavailable => {
+            State::Probing { interval } if since.are_unavailable() => {
                 let longest = LONGEST.max(config.probe_interval);
                 out(now, interval.saturating_mul(2).min(longest))
             }
             State::Probing { .. } if has_succeeded => BACK,
             State::Probing { .. } => self.state,
         };
+        has_moved
     }
 
     /// Of 1; 0 keeps calls away.
@@ -157,10 +217,22 @@ impl Effective {
         }
     }
 
-    /// Whether it is reduced to the least, out, or not known to be back.
+    /// Whether it was taken out, and is not known to be back.
+    pub(super) const fn is_taken_out(&self) -> bool {
+        matches!(self.state, State::Out { .. } | State::Probing { .. })
+    }
+
+    /// Whether it has calls so that their end tells how it is.
+    pub(super) const fn is_probed(&self) -> bool {
+        matches!(self.state, State::Probing { .. })
+    }
+
+    /// Whether it is reduced to the least, failing, out, or not known to be back.
     pub(super) const fn is_doubtful(&self) -> bool {
         match self.state {
-            State::Sending { factor, .. } => factor <= FLOOR,
+            State::Sending {
+                factor, is_failing, ..
+            } => is_failing || factor <= FLOOR,
             State::Out { .. } | State::Probing { .. } => true,
         }
     }
@@ -170,12 +242,13 @@ impl Effective {
         matches!(self.state, State::Sending { factor, .. } if factor >= 1.0)
     }
 
-    /// When to look at it again even if nothing fails: at the next step, mostly.
+    /// When time alone changes something of it: at the next step, mostly.
     pub(super) const fn wake_at(&self, next_step: Instant) -> Option<Instant> {
         match self.state {
             State::Sending { factor, .. } if factor >= 1.0 => None,
+            State::Probing { .. } => None,
             State::Out { probe_at, .. } => Some(probe_at),
-            State::Sending { .. } | State::Probing { .. } => Some(next_step),
+            State::Sending { .. } => Some(next_step),
         }
     }
 }
@@ -184,6 +257,7 @@ impl Effective {
 const BACK: State = State::Sending {
     factor: PROBE,
     next_half: None,
+    is_failing: false,
 };
 
 fn out(now: Instant, interval: Duration) -> State {

@@ -19,21 +19,25 @@ struct Endpoint {
     counts: Counts,
     now: Instant,
     gets_calls_anyway: bool,
+    may_go_out: bool,
 }
 
 impl Endpoint {
     fn new() -> Self {
         let counts = Counts {
             succeeded: 7,
+            failed: 17,
             exhausted: 8,
             unavailable: 9,
         };
+        #[expect(clippy::disallowed_methods, reason = "an origin")]
+        let now = Instant::now();
         Self {
-            effective: Effective::new(counts),
+            effective: Effective::new(now, counts),
             counts,
-            #[expect(clippy::disallowed_methods, reason = "an origin")]
-            now: Instant::now(),
+            now,
             gets_calls_anyway: false,
+            may_go_out: true,
         }
     }
 
@@ -42,9 +46,15 @@ impl Endpoint {
             probe_interval: PROBE_INTERVAL,
             ..Default::default()
         };
-        let (now, counts) = (self.now, self.counts);
-        self.effective
-            .advance(now, counts, steps, self.gets_calls_anyway, &config);
+        self.counts.failed = self.counts.exhausted + self.counts.unavailable;
+        let look = Look {
+            now: self.now,
+            counts: self.counts,
+            steps,
+            gets_calls_anyway: self.gets_calls_anyway,
+            may_go_out: self.may_go_out,
+        };
+        self.effective.advance(look, &config);
     }
 
     fn after(&mut self, event: Event) -> f64 {
@@ -117,7 +127,7 @@ fn the_weight_follows_what_attempts_end_with() {
         (
             "UNAVAILABLE takes out, and a success of a probe brings back",
             &[
-                (Unavailable(1), 0.0),
+                (Unavailable(2), 0.0),
                 (Unavailable(5), 0.0),
                 (Succeeds, 0.0),
                 (Pass(999), 0.0),
@@ -131,7 +141,7 @@ fn the_weight_follows_what_attempts_end_with() {
         (
             "a probe that fails waits twice as long, for half a minute at most",
             &[
-                (Unavailable(1), 0.0),
+                (Unavailable(2), 0.0),
                 (Pass(1_000), 0.0625),
                 (Unavailable(1), 0.0),
                 (Pass(1_999), 0.0),
@@ -151,19 +161,45 @@ fn the_weight_follows_what_attempts_end_with() {
         (
             "who came back waits for the first interval again",
             &[
-                (Unavailable(1), 0.0),
+                (Unavailable(2), 0.0),
                 (Pass(1_000), 0.0625),
                 (Unavailable(1), 0.0),
                 (Pass(2_000), 0.0625),
                 (Succeeds, 0.0625),
-                (Unavailable(1), 0.0),
+                (Unavailable(2), 0.0),
                 (Pass(1_000), 0.0625),
+            ],
+        ),
+        (
+            "one UNAVAILABLE halves, and two in a row take out",
+            &[(Unavailable(1), 0.5), (Unavailable(1), 0.0)],
+        ),
+        (
+            "calls that are far apart are no less in a row",
+            &[
+                (Succeeds, 1.0),
+                (Pass(60_000), 1.0),
+                (Unavailable(1), 0.5),
+                (Pass(10_000), 1.0),
+                (Unavailable(1), 0.0),
+            ],
+        ),
+        (
+            "UNAVAILABLE takes out when half of the attempts of a second end with it",
+            &[
+                (Succeeds, 1.0),
+                (Succeeds, 1.0),
+                (Succeeds, 1.0),
+                (Unavailable(1), 0.5),
+                (Pass(100), 0.5),
+                (Unavailable(1), 0.25),
+                (Unavailable(1), 0.0),
             ],
         ),
         (
             "being exhausted says nothing of a probe",
             &[
-                (Unavailable(1), 0.0),
+                (Unavailable(2), 0.0),
                 (Exhausted(1), 0.0),
                 (Pass(1_000), 0.0625),
                 (Exhausted(1), 0.0625),
@@ -184,7 +220,7 @@ fn the_weight_follows_what_attempts_end_with() {
 #[test]
 fn an_endpoint_that_gets_calls_although_it_is_out_comes_back_with_its_first_success() {
     let mut endpoint = Endpoint::new();
-    endpoint.after(Unavailable(1));
+    endpoint.after(Unavailable(2));
     endpoint.gets_calls_anyway = true;
     endpoint.counts.unavailable += 1;
     assert!(endpoint.after(Succeeds) <= 0.0, "as many fail");
@@ -211,12 +247,26 @@ fn what_is_doubtful_and_when_to_look_again() {
         endpoint.after(Exhausted(1));
     }
     assert_eq!(look(&endpoint), (true, Some(STEP)), "at the floor");
-    endpoint.after(Unavailable(1));
+    endpoint.after(Unavailable(9));
     assert_eq!(look(&endpoint), (true, Some(PROBE_INTERVAL)));
     endpoint.after(Pass(1_000));
-    assert_eq!(look(&endpoint), (true, Some(STEP)), "probing");
+    assert_eq!(look(&endpoint), (true, None), "probing");
     endpoint.after(Succeeds);
     assert_eq!(look(&endpoint), (false, Some(STEP)));
     endpoint.after(Pass(9_500));
     assert_eq!(look(&endpoint), (false, None));
+}
+
+#[test]
+fn who_may_not_go_out_is_halved_and_doubtful_until_a_success() {
+    let mut endpoint = Endpoint::new();
+    endpoint.may_go_out = false;
+    for factor in [0.5, 0.25, 0.125] {
+        assert!((endpoint.after(Unavailable(5)) - factor).abs() < 1e-9);
+        assert!(endpoint.effective.is_doubtful());
+        endpoint.now += BURST;
+    }
+    endpoint.now += WINDOW;
+    endpoint.after(Succeeds);
+    assert!(!endpoint.effective.is_doubtful());
 }

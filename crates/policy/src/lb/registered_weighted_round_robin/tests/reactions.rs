@@ -34,7 +34,7 @@ fn an_unavailable_endpoint_is_out_and_comes_back_by_a_probe() {
     let mut script = weighted(&[10.0, 20.0, 30.0]);
     let mut policy = RegisteredWeightedRoundRobin::default();
     script.update(&mut policy);
-    script.end(1, 1, UNAVAILABLE);
+    script.end(1, 2, UNAVAILABLE);
     assert_eq!(shares(&script, &mut policy, 400), [100, 0, 300]);
     let update = script.update(&mut policy);
     assert_eq!(update.wake_at, Some(script.now() + Duration::from_secs(1)));
@@ -42,7 +42,7 @@ fn an_unavailable_endpoint_is_out_and_comes_back_by_a_probe() {
     assert_eq!((place.0, update.ejected.len()), (1, 1));
     assert_eq!(
         reason.to_string(),
-        "no calls for 1s: one ended with UNAVAILABLE"
+        "no calls for 1s: too many ended with UNAVAILABLE"
     );
     for random in 0..30 {
         assert_eq!(
@@ -90,12 +90,80 @@ fn when_all_fail_all_have_their_registered_weights() {
 }
 
 #[test]
+fn a_few_failures_of_a_busy_fleet_take_nobody_out() {
+    let mut script = weighted(&[1.0; 10]);
+    let mut policy = RegisteredWeightedRoundRobin::default();
+    script.update(&mut policy);
+    let (mut random, mut failures) = (1_u64, 0);
+    // A minute, in which each endpoint has 5 calls per 5 ms; of 1 000 one ends with UNAVAILABLE.
+    for _ in 0..12_000 {
+        let mut has_failed = false;
+        for id in 0..10 {
+            script.end(id, 5, Outcome::Success);
+            random = random.wrapping_mul(0x5851_F42D_4C95_7F2D).wrapping_add(1);
+            if (random >> 33).is_multiple_of(200) {
+                script.end(id, 1, UNAVAILABLE);
+                has_failed = true;
+            }
+        }
+        script.advance(Duration::from_millis(5));
+        if has_failed {
+            failures += 1;
+            let update = script.update(&mut policy);
+            assert!(update.ejected.is_empty(), "after {failures}");
+            let shares = counts(&script.picks(&*update.picker, 1_000), 10);
+            assert!(shares.iter().all(|share| *share < 600), "{shares:?}");
+        }
+    }
+    assert!(failures > 400, "{failures}");
+}
+
+#[test]
+fn never_more_than_half_of_the_weight_is_out() {
+    let mut script = weighted(&[10.0, 20.0, 30.0, 40.0, 1.0]);
+    let mut policy = RegisteredWeightedRoundRobin::default();
+    script.update(&mut policy);
+    for _ in 0..20 {
+        for id in 0..4 {
+            script.end(id, 3, UNAVAILABLE);
+        }
+        script.end(4, 3, Outcome::Success);
+        let update = script.update(&mut policy);
+        let out: Vec<_> = update.ejected.iter().map(|(place, _)| place.0).collect();
+        assert_eq!(out, [0, 1]);
+        script.advance(Duration::from_millis(40));
+    }
+    // The others are halved again and again instead; without that it would have a share of 14.
+    let shares = shares(&script, &mut policy, 1_000);
+    assert!(shares[4] > 300, "{shares:?}");
+}
+
+#[test]
+fn a_probe_that_nobody_answers_is_looked_for_more_and_more_rarely() {
+    let mut script = weighted(&[10.0, 20.0]);
+    let mut policy = RegisteredWeightedRoundRobin::default();
+    script.update(&mut policy);
+    script.end(0, 2, UNAVAILABLE);
+    let mut looks = 0;
+    let start = script.now();
+    while script.now() < start + Duration::from_secs(600) {
+        let wake_at = script.update(&mut policy).wake_at.unwrap();
+        script.advance(wake_at - script.now());
+        looks += 1;
+    }
+    assert!(looks < 30, "{looks}");
+    script.end(1, 1, Outcome::Success);
+    let wake_at = script.update(&mut policy).wake_at;
+    assert_eq!(wake_at, Some(script.now() + STEP), "there are calls again");
+}
+
+#[test]
 fn the_first_of_all_that_succeeds_gets_the_calls() {
     let mut script = weighted(&[10.0, 20.0]);
     let mut policy = RegisteredWeightedRoundRobin::default();
     script.update(&mut policy);
-    script.end(0, 1, UNAVAILABLE);
-    script.end(1, 1, UNAVAILABLE);
+    script.end(0, 2, UNAVAILABLE);
+    script.end(1, 2, UNAVAILABLE);
     assert_eq!(shares(&script, &mut policy, 30), [10, 20]);
     script.end(1, 1, Outcome::Success);
     assert_eq!(shares(&script, &mut policy, 30), [0, 30]);
@@ -106,7 +174,7 @@ fn a_new_connection_begins_with_all_of_its_weight() {
     let mut script = weighted(&[10.0, 20.0]);
     let mut policy = RegisteredWeightedRoundRobin::default();
     script.update(&mut policy);
-    script.end(0, 1, UNAVAILABLE);
+    script.end(0, 2, UNAVAILABLE);
     assert_eq!(shares(&script, &mut policy, 30), [0, 30]);
     script.hold_back(0, "breaker open");
     script.update(&mut policy);
@@ -152,7 +220,7 @@ fn another_config_keeps_what_is_known() {
     let mut config = RegisteredWeightedRoundRobinConfig::default();
     let mut policy = config.build();
     script.update(&mut *policy);
-    script.end(0, 1, UNAVAILABLE);
+    script.end(0, 2, UNAVAILABLE);
     assert_eq!(shares(&script, &mut *policy, 30), [0, 30]);
     config.probe_interval = Duration::from_secs(5);
     assert!(config.reconfigure(&mut *policy));
