@@ -38,6 +38,8 @@ use super::FailPicker;
 /// ([`Metadata::weight`](evenkeel_core::Metadata::weight); unset counts as 1). Where they are is
 /// made of its `hash_key` ([`Metadata::other`](evenkeel_core::Metadata::other)), or else of its
 /// first address. A call goes to the endpoint of the first entry at or after the hash of its key.
+/// Where several endpoints have the same `hash_key`, the one with the lowest address gets all of its calls
+/// while it can take them, in every client.
 ///
 /// # Connections
 ///

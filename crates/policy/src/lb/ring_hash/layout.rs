@@ -24,10 +24,9 @@ impl Layout {
         sizes: (u64, u64),
         bounded: bool,
     ) -> Self {
-        let members = members.as_slice();
         Self {
             ring: Ring::new(members, sizes.0, sizes.1),
-            ids: members.iter().map(|one| one.id).collect(),
+            ids: endpoints.iter().map(|one| one.id).collect(),
             weights: members.iter().map(|one| one.weight).collect(),
             loads: bounded.then(|| Loads::new(endpoints)),
         }

@@ -1,13 +1,14 @@
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use evenkeel_core::{Endpoint, EndpointId, EndpointView};
+use evenkeel_core::{Address, Endpoint, EndpointView};
 use twox_hash::XxHash64;
+
+use crate::lb::kept::Kept;
 
 /// An endpoint as the ring is made of it.
 #[derive(Clone, Debug)]
 pub(super) struct Member {
-    pub(super) id: EndpointId,
     /// More than 0.
     pub(super) weight: f64,
     /// Where its first entry is. Also what members are sorted by, so that the order in which
@@ -20,7 +21,6 @@ impl Member {
     fn new(view: &EndpointView) -> Self {
         let registered = view.endpoint.metadata().weight;
         Self {
-            id: view.id,
             // No more than that, so that the sum of all is a number.
             weight: registered
                 .filter(|weight| weight.is_finite() && *weight > 0.0)
@@ -28,6 +28,11 @@ impl Member {
             first: Key::new(&view.endpoint).entry(0),
             endpoint: view.endpoint.clone(),
         }
+    }
+
+    /// What tells it from another one with the same key.
+    pub(super) fn address(&self) -> &Address {
+        &self.endpoint.addresses()[0]
     }
 
     pub(super) fn key(&self) -> Key {
@@ -66,45 +71,22 @@ impl Key {
 
 /// The endpoints of the last update, in its order.
 #[derive(Debug, Default)]
-pub(super) struct Members(Vec<Member>);
+pub(super) struct Members(Kept<Member>);
 
 impl Members {
-    pub(super) fn as_slice(&self) -> &[Member] {
-        &self.0
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Member> {
+        self.0.iter()
     }
 
     /// Goes over to these endpoints; whether the ring must be made again for them.
     ///
-    /// What did not change costs one comparison each.
+    /// What did not change costs one comparison or two each.
     pub(super) fn follow(&mut self, endpoints: &[EndpointView]) -> bool {
-        let mut changed = false;
-        let mut same = 0;
+        let mut changed = self.0.follow(endpoints, |view| view.id, Member::new);
         for (member, view) in self.0.iter_mut().zip(endpoints) {
-            if member.id != view.id {
-                break;
-            }
             changed |= member.follow(view);
-            same += 1;
         }
-        if same == endpoints.len() && same == self.0.len() {
-            return changed;
-        }
-        let old = self.0.split_off(same);
-        // Where the next one is, if it is where it was, or the one before it has gone.
-        let mut next = 0;
-        for view in &endpoints[same..] {
-            let is_it = |place: &usize| old.get(*place).is_some_and(|known| known.id == view.id);
-            match [next, next + 1].into_iter().find(is_it) {
-                Some(place) => {
-                    next = place + 1;
-                    let mut member = old[place].clone();
-                    member.follow(view);
-                    self.0.push(member);
-                }
-                None => self.0.push(Member::new(view)),
-            }
-        }
-        true
+        changed
     }
 }
 
@@ -115,7 +97,8 @@ impl Member {
             return false;
         }
         let now = Self::new(view);
-        let changed = (now.first, now.weight) != (self.first, self.weight);
+        let changed =
+            (now.first, now.weight, now.address()) != (self.first, self.weight, self.address());
         *self = now;
         changed
     }

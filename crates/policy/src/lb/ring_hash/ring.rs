@@ -1,4 +1,6 @@
-use super::members::Member;
+use std::cmp::Ordering;
+
+use super::members::{Member, Members};
 
 /// The ring: entries by their hash, each of one endpoint. Never empty.
 ///
@@ -19,31 +21,33 @@ impl Ring {
     ///
     /// Each has a share of the entries by its weight. There are as many as it takes for the
     /// lightest to have as many whole ones as it would have of `least`, and no more than `most`.
-    pub(super) fn new(members: &[Member], least: u64, most: u64) -> Self {
+    pub(super) fn new(members: &Members, least: u64, most: u64) -> Self {
         // By their hashes, so that rounding favours the same ones in every client.
-        let mut order: Vec<(u64, u32)> = members.iter().map(|one| one.first).zip(0..).collect();
-        order.sort_unstable();
+        let mut order: Vec<(&Member, u32)> = members.iter().zip(0..).collect();
+        order.sort_unstable_by(|one, other| rank(one.0, other.0));
         let total: f64 = members.iter().map(|one| one.weight).sum();
         let size = size(members, total, least, most);
         let mut entries = Vec::with_capacity(size.ceil() as usize);
         let (mut made, mut weights) = (0.0, 0.0);
-        for (first, place) in order {
-            let member = &members[place as usize];
+        for (rank, (member, _)) in (0_u32..).zip(&order) {
             weights += member.weight;
             let target = size * weights / total;
             let mut key = None;
             let mut number = 0;
             while made < target {
                 let hash = match number {
-                    0 => first,
+                    0 => member.first,
                     _ => key.get_or_insert_with(|| member.key()).entry(number),
                 };
-                entries.push((hash, place));
+                entries.push((hash, rank));
                 number += 1;
                 made += 1.0;
             }
         }
         entries.sort_unstable();
+        for (_, rank) in &mut entries {
+            *rank = order[*rank as usize].1;
+        }
         Self::sorted(&entries)
     }
 
@@ -92,8 +96,14 @@ impl Ring {
     }
 }
 
+/// Which of two comes first, where both have the same place on the ring too: by their addresses, which
+/// every client sees alike, whatever the order of its list.
+fn rank(one: &Member, other: &Member) -> Ordering {
+    (one.first, one.address()).cmp(&(other.first, other.address()))
+}
+
 /// How many entries there shall be, not rounded.
-fn size(members: &[Member], total: f64, least: u64, most: u64) -> f64 {
+fn size(members: &Members, total: f64, least: u64, most: u64) -> f64 {
     let weights = members.iter().map(|one| one.weight);
     let lightest = weights.fold(f64::INFINITY, f64::min) / total;
     // A share that is too small to be told from 0 makes no number; then `most` it is.

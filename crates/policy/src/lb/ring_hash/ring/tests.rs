@@ -6,18 +6,22 @@ use super::Ring;
 use crate::lb::ring_hash::members::Members;
 use crate::script::Script;
 
-fn members(weights: &[f64]) -> Members {
+fn script(weights: &[f64]) -> Script {
     let mut script = Script::new(&vec![Ready; weights.len()]);
     for (id, weight) in (0..).zip(weights) {
         script.weigh(id, *weight);
     }
+    script
+}
+
+fn members(weights: &[f64]) -> Members {
     let mut members = Members::default();
-    assert!(members.follow(&script.endpoints));
+    assert!(members.follow(&script(weights).endpoints));
     members
 }
 
 fn ring(weights: &[f64], least: u64, most: u64) -> Ring {
-    Ring::new(members(weights).as_slice(), least, most)
+    Ring::new(&members(weights), least, most)
 }
 
 /// How many entries each has.
@@ -61,7 +65,7 @@ fn a_hash_key_takes_the_place_of_the_address() {
     let mut script = Script::new(&[Ready]);
     let mut members = Members::default();
     members.follow(&script.endpoints);
-    let by_address = Ring::new(members.as_slice(), 1, 1).hashes;
+    let by_address = Ring::new(&members, 1, 1).hashes;
     for (key, hash) in [
         ("pod-0", XxHash64::oneshot(0, b"pod-0_0")),
         ("", by_address[0]),
@@ -70,8 +74,28 @@ fn a_hash_key_takes_the_place_of_the_address() {
             metadata.other.insert("hash_key".into(), key.into());
         });
         assert!(members.follow(&script.endpoints), "{key:?}");
-        let ring = Ring::new(members.as_slice(), 1, 1);
+        let ring = Ring::new(&members, 1, 1);
         assert_eq!(*ring.hashes, [hash], "{key:?}");
+    }
+}
+
+#[test]
+fn of_two_with_the_same_key_the_lower_address_gets_the_calls_in_every_client() {
+    let mut script = script(&[1.0; 3]);
+    for id in 0..3 {
+        script.describe(id, |metadata| {
+            metadata.other.insert("hash_key".into(), "pod-0".into());
+        });
+    }
+    for _ in 0..3 {
+        let mut members = Members::default();
+        members.follow(&script.endpoints);
+        let ring = Ring::new(&members, 30, 30);
+        for part in 0..100 {
+            let place = ring.place(ring.find(part * (u64::MAX / 100)));
+            assert_eq!(script.endpoints[place].id.0, 0);
+        }
+        script.endpoints.rotate_left(1);
     }
 }
 
@@ -121,14 +145,15 @@ fn weights_of_any_size_make_a_ring() {
 #[test]
 fn the_order_of_endpoints_does_not_matter() {
     let weights: Vec<f64> = (1..=20).map(f64::from).collect();
-    let forth = members(&weights);
-    let mut back = forth.as_slice().to_vec();
-    back.reverse();
-    let (forth, back) = (
-        Ring::new(forth.as_slice(), 100, 150),
-        Ring::new(&back, 100, 150),
-    );
-    assert_eq!(forth.hashes, back.hashes);
+    let mut script = script(&weights);
+    let mut rings = Vec::new();
+    for _ in 0..2 {
+        let mut members = Members::default();
+        members.follow(&script.endpoints);
+        rings.push(Ring::new(&members, 100, 150).hashes);
+        script.endpoints.reverse();
+    }
+    assert_eq!(rings[0], rings[1]);
 }
 
 proptest! {
