@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use evenkeel_policy::lb::{
     BuildWrapper, FailurePercentageEjection, OutlierDetection, OutlierDetectionConfig,
     SuccessRateEjection,
@@ -10,8 +12,10 @@ pub(super) fn parse(
 ) -> Result<BuildWrapper<OutlierDetection>, ConfigError> {
     let mut parsed = OutlierDetectionConfig::default();
     let seconds = |field: Field<'_>| field.duration();
+    parsed.interval = config
+        .optional("interval", interval)?
+        .unwrap_or(parsed.interval);
     for (name, setting) in [
-        ("interval", &mut parsed.interval),
         ("baseEjectionTime", &mut parsed.base_ejection_time),
         ("maxEjectionTime", &mut parsed.max_ejection_time),
     ] {
@@ -29,6 +33,15 @@ pub(super) fn parse(
         );
     }
     Ok(BuildWrapper::new(parsed, child))
+}
+
+fn interval(field: Field<'_>) -> Result<Duration, ConfigError> {
+    let interval = field.clone().duration()?;
+    let least = OutlierDetectionConfig::LEAST_INTERVAL;
+    if interval < least {
+        field.warn("less than 0.1s: taken for that");
+    }
+    Ok(interval.max(least))
 }
 
 fn success_rate(field: Field<'_>) -> Result<SuccessRateEjection, ConfigError> {

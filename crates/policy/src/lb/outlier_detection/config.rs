@@ -6,7 +6,7 @@ use std::time::Duration;
 #[non_exhaustive]
 pub struct OutlierDetectionConfig {
     /// `interval`: how long calls are counted before endpoints are compared, ejected and let
-    /// back in: a *sweep*. Default: 10 s. Less than 1 ms counts as 1 ms.
+    /// back in: a *sweep*. Default: 10 s; at least 100 ms.
     pub interval: Duration,
     /// `baseEjectionTime`: how long an endpoint is ejected the first time; longer by as much
     /// each time that follows, less again by as much for each sweep that finds it in. Default: 30 s.
@@ -38,12 +38,15 @@ impl Default for OutlierDetectionConfig {
 }
 
 impl OutlierDetectionConfig {
+    /// The least that `interval` can be: each sweep costs a look at every endpoint.
+    pub const LEAST_INTERVAL: Duration = Duration::from_millis(100);
+
     pub(super) const fn compares(&self) -> bool {
         self.success_rate.is_some() || self.failure_percentage.is_some()
     }
 
     pub(super) fn sweep_interval(&self) -> Duration {
-        self.interval.max(Duration::from_millis(1))
+        self.interval.max(Self::LEAST_INTERVAL)
     }
 
     /// How long the `times`th ejection lasts.

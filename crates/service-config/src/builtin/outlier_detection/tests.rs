@@ -32,9 +32,9 @@ fn fields_have_the_defaults_of_the_specification_and_an_explicit_zero_is_kept() 
             }),
         ),
         (
-            r#""interval": "0s", "maxEjectionPercent": 0,"#,
+            r#""interval": "0.1s", "maxEjectionPercent": 0,"#,
             config(&|config| {
-                config.interval = Duration::ZERO;
+                config.interval = Duration::from_millis(100);
                 config.max_ejection_percent = 0;
             }),
         ),
@@ -70,6 +70,19 @@ fn fields_have_the_defaults_of_the_specification_and_an_explicit_zero_is_kept() 
         let warnings = if ejects { &[][..] } else { &[""] };
         let build = good(OutlierDetection::NAME, &json, parse, warnings);
         assert_eq!(*build.config(), expected, "{fields}");
+    }
+}
+
+#[test]
+fn an_interval_of_less_than_100_ms_is_taken_for_that_and_warned_of() {
+    for interval in ["0s", "0.099s"] {
+        let json = format!(
+            r#"{{"interval": {interval:?}, "failurePercentageEjection": {{}},
+                "childPolicy": [{{"round_robin": {{}}}}]}}"#
+        );
+        let build = good(OutlierDetection::NAME, &json, parse, &[".interval"]);
+        let taken = build.config().interval;
+        assert_eq!(taken, Duration::from_millis(100), "{interval}");
     }
 }
 
