@@ -134,8 +134,7 @@ impl<S: Connectivity> EndpointTicket<S> {
     fn read_load(&self, trailers: &HeaderMap) {
         let observe = self.slot.demand.observe();
         if let Some(reader) = &observe.load
-            && let Some(report) = load_report(trailers)
-            && let Some(weight) = reader.weight(&report)
+            && let Some(weight) = load_report(trailers, |report| reader.weight(report))
         {
             self.slot.stats.record_load(now(), weight);
         }
@@ -162,13 +161,26 @@ fn now() -> Instant {
 
 static LOAD_REPORT: HeaderName = HeaderName::from_static("endpoint-load-metrics-bin");
 
-/// An encoded `OrcaLoadReport`; `None` when there is none, more than one, or a garbled one (gRFC A58).
-fn load_report(trailers: &HeaderMap) -> Option<Vec<u8>> {
+/// What `read` makes of an encoded `OrcaLoadReport`; `None` when there is none, more than one, a
+/// garbled one (gRFC A58), or one of more than 64 KiB.
+fn load_report<T>(trailers: &HeaderMap, read: impl FnOnce(&[u8]) -> Option<T>) -> Option<T> {
+    /// What nearly all fit into, so that they cost no allocation.
+    const SHORT: usize = 258;
+    const LONGEST: usize = 65_536;
+    let most = |bytes: usize| bytes.div_ceil(3) * 4;
     let mut reports = trailers.get_all(&LOAD_REPORT).iter();
     let (Some(report), None) = (reports.next(), reports.next()) else {
         return None;
     };
-    BINARY.decode(report).ok()
+    if report.len() > most(LONGEST) {
+        None
+    } else if report.len() > most(SHORT) {
+        read(&BINARY.decode(report).ok()?)
+    } else {
+        let mut bytes = [0; SHORT];
+        let length = BINARY.decode_slice(report, &mut bytes).ok()?;
+        read(&bytes[..length])
+    }
 }
 
 /// gRPC's binary metadata: with padding or without.

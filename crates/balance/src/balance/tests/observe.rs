@@ -93,6 +93,30 @@ async fn latency_and_load_are_recorded_for_a_policy_that_asks() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_report_is_read_up_to_64_kib() {
+    let endpoint = FakeEndpoint::ready("10.0.0.1:1");
+    let (channel, _changes) = over(&[("a", &endpoint)], Box::new(Wishes::new(observe())));
+    ready(&channel).await;
+    let stats = channel.endpoints()[0].stats.clone();
+    for (characters, bytes) in [
+        (340, 255.0),
+        (343, 257.0),
+        (344, 258.0),
+        (346, 259.0),
+        (87_380, 65_535.0),
+        (87_382, 65_536.0),
+        (87_388, 65_536.0),
+        (100_000, 65_536.0),
+    ] {
+        let mut trailers = status(Code::Ok);
+        let report = HeaderValue::try_from("A".repeat(characters)).unwrap();
+        trailers.insert("endpoint-load-metrics-bin", report);
+        answered(&channel, &endpoint, trailers).await;
+        assert_eq!(stats.load().unwrap().weight, bytes, "{characters}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_report_in_the_head_of_a_failure_counts() {
     let endpoint = FakeEndpoint::ready("10.0.0.1:1");
     let (channel, _changes) = over(&[("a", &endpoint)], Box::new(Wishes::new(observe())));
