@@ -1,13 +1,9 @@
 //! gRFC A50 (outlier detection) and what A61 changes in it: the rules, of a policy that JSON has chosen.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use evenkeel_core::ConnectivityState::{Connecting, Ready, TransientFailure};
-use evenkeel_core::{BuildPolicy, Outcome, Policy};
-use evenkeel_policy::lb::{
-    BuildWrapper, FailurePercentageEjection, OutlierDetection, OutlierDetectionConfig, RoundRobin,
-};
+use evenkeel_core::{Outcome, Policy};
 use evenkeel_policy::script::Script;
 use evenkeel_service_config::ServiceConfig;
 use tonic::Code;
@@ -16,21 +12,16 @@ const FAILURE_PERCENTAGE: &str = r#""maxEjectionPercent": 100, "failurePercentag
 const NOBODY: [u64; 0] = [];
 const SUCCESS_RATE: &str = r#""maxEjectionPercent": 100, "successRateEjection": {}"#;
 
-fn policy(fields: &str) -> Box<dyn Policy> {
+fn config(fields: &str) -> ServiceConfig {
     let json = format!(
         r#"{{"loadBalancingConfig": [{{"outlier_detection_experimental":
-            {{"childPolicy": [{{"round_robin": {{}}}}], {fields}}}}}]}}"#
+            {{"childPolicy": [{{"round_robin": {{}}}}]{fields}}}}}]}}"#
     );
-    let config = ServiceConfig::parse(&json).unwrap();
-    config.load_balancing().build()
+    ServiceConfig::parse(&json).unwrap()
 }
 
-/// The config that [`FAILURE_PERCENTAGE`] is, to be changed.
-fn failure_percentage() -> OutlierDetectionConfig {
-    let mut config = OutlierDetectionConfig::default();
-    config.max_ejection_percent = 100;
-    config.failure_percentage = Some(FailurePercentageEjection::default());
-    config
+fn policy(fields: &str) -> Box<dyn Policy> {
+    config(&format!(", {fields}")).load_balancing().build()
 }
 
 /// READY endpoints around which time passes and calls end.
@@ -76,8 +67,9 @@ impl Fleet {
     }
 
     /// Gives the policy another config while it runs.
-    fn reconfigure(&mut self, config: OutlierDetectionConfig) {
-        let build = BuildWrapper::<OutlierDetection>::new(config, Arc::new(RoundRobin::new));
+    fn reconfigure(&mut self, fields: &str) {
+        let config = config(fields);
+        let build = config.load_balancing().policy();
         assert!(build.reconfigure(&mut *self.policy));
     }
 
@@ -283,15 +275,11 @@ fn an_endpoint_that_is_removed_and_added_again_starts_afresh() {
 
 #[test]
 fn a_new_config_ends_the_interval_after_what_is_left_of_the_new_one() {
-    let of = |seconds| {
-        let mut config = failure_percentage();
-        config.interval = Duration::from_secs(seconds);
-        config
-    };
+    let of = |seconds| format!(r#", {FAILURE_PERCENTAGE}, "interval": "{seconds}s""#);
     for (interval, left) in [(20, 14), (10, 4), (7, 1)] {
         let mut fleet = Fleet::new(5, FAILURE_PERCENTAGE);
         fleet.wait(6);
-        fleet.reconfigure(of(interval));
+        fleet.reconfigure(&of(interval));
         let due = fleet.script.update(&mut *fleet.policy).wake_at;
         let expected = fleet.script.now() + Duration::from_secs(left);
         assert_eq!(due, Some(expected), "{interval} s");
@@ -302,7 +290,7 @@ fn a_new_config_ends_the_interval_after_what_is_left_of_the_new_one() {
         fleet.call(id, 100, 0);
     }
     fleet.wait(6);
-    fleet.reconfigure(of(5));
+    fleet.reconfigure(&of(5));
     assert_eq!(fleet.ejected(), [2], "it is over already");
 }
 
@@ -310,12 +298,12 @@ fn a_new_config_ends_the_interval_after_what_is_left_of_the_new_one() {
 fn without_an_algorithm_all_are_let_in_and_no_timer_runs() {
     let mut fleet = Fleet::new(5, FAILURE_PERCENTAGE);
     fleet.interval(&[2]);
-    fleet.reconfigure(OutlierDetectionConfig::default());
+    fleet.reconfigure("");
     let update = fleet.script.update(&mut *fleet.policy);
     assert!(update.ejected.is_empty() && update.wake_at.is_none());
     assert_eq!(fleet.interval(&[1]), NOBODY);
 
-    fleet.reconfigure(failure_percentage());
+    fleet.reconfigure(&format!(", {FAILURE_PERCENTAGE}"));
     assert_eq!(fleet.ejected(), NOBODY);
     assert_eq!(fleet.wait(10), NOBODY, "nothing was counted meanwhile");
     fleet.interval(&[2]);

@@ -317,12 +317,22 @@ fn weights_are_taken_once_per_update_period_and_no_more_often_than_each_100_ms()
 fn rebuilding_the_scheduler_does_not_restart_the_rotation() {
     let mut script = Script::new(&[Ready; 3]);
     let mut policy = policy(BELIEVES_AT_ONCE);
-    let mut picks = Vec::new();
-    for _ in 0..9 {
-        let picker = script.update(&mut *policy).picker;
-        picks.push(script.pick(&*picker, &[], 0));
-        report(&mut script, &[(0, 5.5), (1, 5.5), (2, 5.5)]);
+    script.update(&mut *policy);
+    // One pick of each scheduler, and each is of other weights: a rotation that restarts would give all
+    // to whoever comes first in it.
+    const ROUNDS: usize = 600;
+    let mut shares = [0_usize; 3];
+    for round in 0..ROUNDS {
+        let more = (round % 7) as f64 / 10.0;
+        report(
+            &mut script,
+            &[(0, 10.0 + more), (1, 20.0 - more), (2, 30.0 + more)],
+        );
         script.advance(seconds(1.0));
+        let picker = script.update(&mut *policy).picker;
+        shares[script.pick(&*picker, &[], 0) as usize] += 1;
     }
-    assert_eq!(picks, [0, 1, 2, 0, 1, 2, 0, 1, 2]);
+    for (share, expected) in shares.into_iter().zip([100, 200, 300]) {
+        assert!(share.abs_diff(expected) <= 20, "{shares:?}");
+    }
 }
