@@ -132,6 +132,7 @@ fn picks_allocate_nothing_while_endpoints_ramp_up() {
     let mut endpoints = endpoints(|_| 1.0);
     for one in &mut endpoints[1..] {
         one.state = ConnectivityState::Idle;
+        one.connected = false;
     }
     let slow_start: BuildWrapper<SlowStart> =
         BuildWrapper::new(SlowStartConfig::default(), Arc::new(RoundRobin::new));
@@ -144,6 +145,7 @@ fn picks_allocate_nothing_while_endpoints_ramp_up() {
     policy.update(now, &View::new(&endpoints, 7));
     for one in &mut endpoints {
         one.state = ConnectivityState::Ready;
+        one.connected = true;
     }
     let later = now + Duration::from_secs(60);
     let picker = policy.update(later, &View::new(&endpoints, 7)).picker;
