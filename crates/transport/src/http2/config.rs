@@ -21,6 +21,8 @@ pub struct Http2Config {
     pub stream_window: u32,
     /// Bytes of all responses together that the server may send ahead of their readers.
     /// Default 5 MiB; from 65 535 to 2³¹ − 1.
+    /// Streams that are not read keep their part of it: as many as fill it hold up all others of the
+    /// connection. Larger than streams at a time times [`Self::stream_window`], it never does.
     pub connection_window: u32,
     /// The largest frame the server may send, in bytes. Default 16 KiB; from 16 KiB to 16 MiB − 1.
     pub max_frame_size: u32,
