@@ -24,8 +24,8 @@ fn routed_by_version() -> MetadataRoutingBuilder {
     let levels = Levels::first_of(vec![zone("a"), zone("b")]);
     let levels = PriorityBuilder::new(PriorityConfig::default(), levels, child);
     let mut config = MetadataRoutingConfig::default();
-    config.routes = vec![Route::named(HEADER, "version").unwrap()];
-    MetadataRoutingBuilder::new(config, Arc::default(), Arc::new(levels)).unwrap()
+    config.routes = vec![Route::named(HEADER, "version").expect("it is a header")];
+    MetadataRoutingBuilder::new(config, Arc::default(), Arc::new(levels)).expect("one route is few")
 }
 
 fn any_state() -> impl Strategy<Value = ConnectivityState> {

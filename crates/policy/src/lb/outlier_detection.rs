@@ -3,7 +3,6 @@ mod config;
 mod ejected;
 mod machine;
 
-use std::any::Any;
 use std::fmt;
 use std::time::Instant;
 
@@ -14,7 +13,7 @@ pub use self::ejected::{Ejected, EjectionReason};
 use self::machine::Machine;
 use super::merged::earlier;
 use super::shown::Shown;
-use super::{PickFirst, Wrapper};
+use super::{GracefulSwitch, PickFirst, Wrapper};
 
 /// Keeps calls from endpoints that fail much more often than the others do (gRPC's `outlier_detection_experimental`,
 /// gRFC A50 and A61). Who picks among the rest is its child's affair.
@@ -55,8 +54,7 @@ impl OutlierDetection {
     pub const ALIASES: &'static [&'static str] = &["outlier_detection"];
 
     fn child_ignores_ejections(&self) -> bool {
-        let child: &dyn Any = &*self.child;
-        child.is::<PickFirst>()
+        GracefulSwitch::serves::<PickFirst>(&*self.child)
     }
 }
 

@@ -8,6 +8,14 @@ use super::{GracefulSwitch, Named};
 const CHILD: &str = "child";
 
 impl GracefulSwitch {
+    /// Whether `child` is a `P`, be it by itself or as what serves while or since it was replaced.
+    pub(in crate::lb) fn serves<P: Policy>(child: &dyn Policy) -> bool {
+        let child: &dyn Any = child;
+        let serving = child.downcast_ref::<Self>().map(|it| &*it.serving.policy);
+        let serving = serving.map_or(child, |policy| policy as &dyn Any);
+        serving.is::<P>()
+    }
+
     /// Gives a wrapper's child another config. If it cannot take that, another policy takes over
     /// from it, so that a child changes as gracefully as its wrapper would.
     pub(in crate::lb) fn reconfigure_child(child: &mut Box<dyn Policy>, build: &dyn BuildPolicy) {

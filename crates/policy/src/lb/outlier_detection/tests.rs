@@ -105,6 +105,18 @@ fn pick_first_keeps_its_endpoint() {
     assert!(update.ejected.is_empty());
 }
 
+#[test]
+fn a_pick_first_that_took_over_from_another_child_keeps_its_endpoint_too() {
+    let mut script = Script::new(&[Ready, Ready]);
+    let mut policy = around(RoundRobin::new(), config());
+    script.update(&mut policy);
+    let build = BuildWrapper::<OutlierDetection>::new(config(), Arc::new(PickFirst::default));
+    assert!(build.reconfigure(&mut policy));
+    let update = eject(&mut script, &mut policy, &[0]);
+    assert_eq!(script.picks(&*update.picker, 2), [0, 0]);
+    assert!(update.ejected.is_empty());
+}
+
 /// Wakes at a time of its own, and says all that there is to say.
 struct Talkative(Duration);
 
