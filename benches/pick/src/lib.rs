@@ -165,7 +165,7 @@ impl Case {
         let mut policy = self.build();
         policy.update(now, &View::new(&endpoints, 7));
         for (place, endpoint) in endpoints.iter_mut().enumerate() {
-            endpoint.state = ConnectivityState::Ready;
+            (endpoint.state, endpoint.connected) = (ConnectivityState::Ready, true);
             let took = Duration::from_millis(5 + place as u64 % 7);
             let stats = &endpoint.stats;
             stats.record_load(now, (self.weight)(place));
