@@ -82,6 +82,7 @@ fn assert_passed((code, out, err): &(Option<i32>, String, String)) {
         "drain",
         "exhausted",
         "hang",
+        "grow back",
     ] {
         assert!(
             out.contains(&format!("== {phase}: ")),

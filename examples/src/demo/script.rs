@@ -100,6 +100,7 @@ async fn acts(stage: &mut Stage, service: &str) -> Result<(), Error> {
     come_back(stage).await?;
     exhaust(stage).await?;
     hang(stage).await?;
+    grow_back(stage).await?;
     steady(stage, "steady again").await
 }
 
@@ -250,6 +251,20 @@ async fn hang(stage: &mut Stage) -> Result<(), Error> {
     stage.end()?;
     stage.fleet.members[LIGHT].recover();
     Ok(())
+}
+
+/// What RESOURCE_EXHAUSTED took of a weight comes back little by little.
+async fn grow_back(stage: &mut Stage) -> Result<(), Error> {
+    /// Longer than it takes from an eighth of a weight to all of it, at 10 % a second.
+    const GROWN_BACK: Duration = Duration::from_secs(9);
+    let what = format!(
+        "the weight of {}, halved by its RESOURCE_EXHAUSTED, grows back by 10 % a second",
+        name(stage, MIDDLE)
+    );
+    stage.begin("grow back", &what)?;
+    stage.settle_well().await?;
+    stage.pass_exactly(GROWN_BACK).await?;
+    stage.end()
 }
 
 async fn opened(stage: &mut Stage, name: &str) -> Result<(), Error> {
