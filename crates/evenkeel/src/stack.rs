@@ -64,8 +64,8 @@ where
     )
 }
 
-/// The same by a service config that may change: every layer follows it, and no connection is lost
-/// by that.
+/// The same by a service config that may change: every layer follows it, and connections that the
+/// new one wants stay.
 ///
 /// # Panics
 ///
