@@ -74,8 +74,15 @@ async fn no_call_is_lost_or_cancelled_when_goaways_come_under_load() {
         for status in ends {
             assert_eq!(status.code(), Code::Unavailable, "{status}");
             let error = cause::<AttemptError>(&status).unwrap();
-            assert_eq!(error.progress(), Progress::NotSent, "{status}");
-            assert!(error.take_request::<tonic::body::Body>().is_some());
+            match error.progress() {
+                Progress::NotSent => {
+                    assert!(error.take_request::<tonic::body::Body>().is_some());
+                }
+                // `h2` answers the server's ping before it writes the heads it has queued: those
+                // come after the server has counted its streams, and it says that it takes none.
+                Progress::Refused => {}
+                Progress::Sent => panic!("the server may have seen it: {status}"),
+            }
         }
         closed(connected.closed).await;
     }
