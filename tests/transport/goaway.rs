@@ -50,15 +50,17 @@ async fn a_running_stream_finishes_and_the_next_call_comes_back() {
 async fn no_call_is_lost_or_cancelled_when_goaways_come_under_load() {
     let mut server = UserServer::start().await.unwrap();
     for _ in 0..10 {
+        let seen_before = server.seen().total_calls();
         let connected = connect(server.address()).await;
         let client = crate::Client::new(connected.connection);
         let calls = (0..50).map(|id| {
             let mut client = client.clone();
             async move {
+                let mut answered = 0;
                 loop {
                     match client.get_by_id(GetByIdRequest { id }).await {
-                        Ok(_) => {}
-                        Err(status) => return status,
+                        Ok(_) => answered += 1,
+                        Err(status) => return (answered, status),
                     }
                 }
             }
@@ -71,7 +73,10 @@ async fn no_call_is_lost_or_cancelled_when_goaways_come_under_load() {
             server.go_away()
         );
         went.unwrap();
-        for status in ends {
+        // Those that failed were seen by nobody, whichever way they came back.
+        let answered: u64 = ends.iter().map(|(answered, _)| answered).sum();
+        assert_eq!(server.seen().total_calls() - seen_before, answered);
+        for (_, status) in ends {
             assert_eq!(status.code(), Code::Unavailable, "{status}");
             let error = cause::<AttemptError>(&status).unwrap();
             match error.progress() {
