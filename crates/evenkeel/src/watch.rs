@@ -193,4 +193,59 @@ mod tests {
             assert_eq!(differences(before, after), expected);
         }
     }
+
+    /// What the log was told, by a subscriber of this thread.
+    #[derive(Clone, Default)]
+    struct Log(Arc<parking_lot::Mutex<Vec<u8>>>);
+
+    impl std::io::Write for Log {
+        fn write(&mut self, text: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().extend_from_slice(text);
+            Ok(text.len())
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    impl Log {
+        fn warnings(&self) -> usize {
+            let log = String::from_utf8(self.0.lock().clone()).unwrap();
+            log.matches("no call so far was of").count()
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_name_that_no_call_has_is_told_of_once_a_minute_after_the_first_call() {
+        let log = Log::default();
+        let writer = log.clone();
+        let subscriber = tracing_subscriber::fmt()
+            .with_writer(move || writer.clone())
+            .finish();
+        let _logged = tracing::subscriber::set_default(subscriber);
+        let live = LiveConfig::default();
+        live.update(r#"{"methodConfig":[{"name":[{"service":"Never"}],"timeout":"1s"}]}"#)
+            .unwrap();
+        let watch = Watch::start("test".into(), &live);
+        let pass = |time| async move {
+            tokio::time::sleep(time).await;
+        };
+        pass(10 * NEVER_CALLED).await;
+        assert_eq!(log.warnings(), 0, "nothing was called yet");
+        watch.note_call();
+        pass(NEVER_CALLED - Duration::from_secs(1)).await;
+        assert_eq!(log.warnings(), 0);
+        pass(Duration::from_secs(2)).await;
+        assert_eq!(log.warnings(), 1);
+        pass(10 * NEVER_CALLED).await;
+        assert_eq!(log.warnings(), 1, "once");
+
+        // A config in which it is called.
+        live.update(r#"{"methodConfig":[{"name":[{"service":"Called"}],"timeout":"1s"}]}"#)
+            .unwrap();
+        assert!(live.current().method("/Called/It").is_some());
+        pass(2 * NEVER_CALLED).await;
+        assert_eq!(log.warnings(), 1);
+    }
 }
