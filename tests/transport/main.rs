@@ -1,4 +1,5 @@
-//! One connection against real servers, and against peers that do exactly what a test says.
+//! One connection, or a channel over it, against real servers, and against peers that do exactly what a
+//! test says.
 
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -12,6 +13,7 @@ mod goaway;
 mod keepalive;
 mod limits;
 mod peer;
+mod retries;
 mod tls;
 
 use evenkeel_core::{Address, Endpoint};
