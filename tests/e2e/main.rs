@@ -12,6 +12,7 @@ mod drop;
 mod endpoints;
 mod etcd;
 mod goaway;
+mod hedging;
 mod live;
 mod load;
 mod oob;

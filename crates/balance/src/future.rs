@@ -45,7 +45,13 @@ pin_project! {
     #[project = StageProjection]
     enum Stage<S: Connectivity, F, B> {
         /// On its way to an endpoint.
-        Sent { #[pin] response: F, guard: Guard<EndpointTicket<S>>, version: u64 },
+        Sent {
+            #[pin]
+            response: F,
+            guard: Guard<EndpointTicket<S>>,
+            version: u64,
+            is_named: bool,
+        },
         // These are in boxes: few requests wait, and all would be the larger for it.
         /// The layers around the picked endpoint want it to wait.
         Unready { unready: Option<Box<Unready<S, B>>> },
@@ -61,6 +67,7 @@ struct Unready<S: Connectivity, B> {
     request: Request<B>,
     guard: Guard<EndpointTicket<S>>,
     version: u64,
+    is_named: bool,
 }
 
 struct Queued<S, B> {
@@ -117,6 +124,7 @@ where
         request: Request<B>,
         guard: Guard<EndpointTicket<S>>,
         version: u64,
+        is_named: bool,
     ) -> Self {
         Self::Unready {
             unready: Some(Box::new(Unready {
@@ -125,6 +133,7 @@ where
                 request,
                 guard,
                 version,
+                is_named,
             })),
         }
     }
@@ -170,9 +179,13 @@ where
                     response,
                     guard,
                     version,
+                    is_named,
                 } => {
                     let error = match ready!(response.poll(cx)) {
-                        Ok(response) => return Poll::Ready(Ok(settle_or_watch(response, guard))),
+                        Ok(response) => {
+                            let response = settle_or_watch(response, guard, *is_named);
+                            return Poll::Ready(Ok(response));
+                        }
                         Err(error) => into_status(error.into()),
                     };
                     match given_back(&error) {
@@ -197,6 +210,7 @@ where
                         request,
                         mut guard,
                         version,
+                        is_named,
                     } = *unready.take().expect("it was just polled");
                     match ready {
                         Ok(()) => {
@@ -205,6 +219,7 @@ where
                                 response,
                                 guard,
                                 version,
+                                is_named,
                             });
                             continue;
                         }
@@ -253,12 +268,16 @@ fn given_back<B: 'static>(error: &Status) -> Option<Request<B>> {
 }
 
 /// A response has begun. One that has failed already says which endpoint failed it, for whoever
-/// tries again elsewhere.
+/// tries again elsewhere; another one if that `is_named`.
 #[inline]
 fn settle_or_watch<R: Body, S: Connectivity>(
-    response: Response<R>,
+    mut response: Response<R>,
     guard: &mut Guard<EndpointTicket<S>>,
+    is_named: bool,
 ) -> Response<EndpointBody<R, S>> {
+    if is_named {
+        name(&mut response, guard);
+    }
     let decided = head_status(&response);
     if matches!(decided, None | Some(Code::Ok))
         && let Some(ticket) = guard.ticket_mut()
@@ -274,24 +293,27 @@ fn settle_or_watch<R: Body, S: Connectivity>(
 #[cold]
 fn settle<R: Body, S: Connectivity>(
     decided: Option<Code>,
-    response: Response<R>,
+    mut response: Response<R>,
     guard: &mut Guard<EndpointTicket<S>>,
 ) -> Response<EndpointBody<R, S>> {
     let Some(code) = decided.filter(|code| *code != Code::Ok) else {
         return guard.watch_decided(decided, response);
     };
-    let picked = picked(guard);
+    name(&mut response, guard);
     if let Some(mut ticket) = guard.take() {
         ticket.ends_with(response.headers());
         let told = Status::from_header_map(response.headers());
         let message = told.as_ref().map_or("", Status::message);
         ticket.settle_with(code.into(), message);
     }
-    let mut response = guard.watch_decided(decided, response);
-    if let Some(picked) = picked {
+    guard.watch_decided(decided, response)
+}
+
+#[cold]
+fn name<R, S: Connectivity>(response: &mut Response<R>, guard: &Guard<EndpointTicket<S>>) {
+    if let Some(picked) = picked(guard) {
         response.extensions_mut().insert(picked);
     }
-    response
 }
 
 /// An attempt that was sent has failed without a response.

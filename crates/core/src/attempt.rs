@@ -1,8 +1,11 @@
+use std::fmt;
 use std::sync::Arc;
 use std::time::Instant;
 
+use parking_lot::Mutex;
 use smallvec::SmallVec;
 
+use crate::error::AttemptSummary;
 use crate::{Endpoint, EndpointId};
 
 /// Which try of its call a request is; travels in the request's extensions.
@@ -15,6 +18,8 @@ pub struct Attempt {
     pub number: u32,
     /// Where earlier attempts of the call went.
     pub tried: Tried,
+    /// Where the others of a hedged call go, which run beside it; `None` if none may.
+    pub hedges: Option<Hedges>,
 }
 
 /// Endpoints that a call has used; inline up to gRPC's limit of 5 attempts.
@@ -24,7 +29,118 @@ impl Attempt {
     /// Attempt `number`, to go elsewhere than `tried` while there is an elsewhere.
     #[must_use]
     pub fn new(number: u32, tried: Tried) -> Self {
-        Self { number, tried }
+        Self {
+            number,
+            tried,
+            hedges: None,
+        }
+    }
+
+    /// Attempt `number` of a hedged call, to go elsewhere than the others.
+    #[must_use]
+    pub fn hedged(number: u32, hedges: Hedges) -> Self {
+        Self {
+            number,
+            tried: Tried::new(),
+            hedges: Some(hedges),
+        }
+    }
+}
+
+/// The endpoints that the attempts of one hedged call were sent to.
+///
+/// An attempt that still waits for its answer cannot say where it went; so whoever picks notes it
+/// here, before it sends.
+///
+/// # Clone
+///
+/// Clones are the same list: each attempt of the call has one.
+#[derive(Clone, Debug, Default)]
+pub struct Hedges(Arc<Mutex<Tried>>);
+
+impl Hedges {
+    /// One of the attempts goes to `endpoint`.
+    pub fn note(&self, endpoint: EndpointId) {
+        let mut picked = self.0.lock();
+        if !picked.contains(&endpoint) {
+            picked.push(endpoint);
+        }
+    }
+
+    /// Where they went so far.
+    #[must_use]
+    pub fn picked(&self) -> Tried {
+        self.0.lock().clone()
+    }
+}
+
+impl PartialEq for Hedges {
+    /// Whether they are of the same call.
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for Hedges {}
+
+/// How a call came to its answer: an extension of its response.
+///
+/// Responses have it whose calls took more than one attempt. That of others costs each call three
+/// allocations: they have it if the channel, or its `RetryConfig`, says so (`name_endpoints`).
+///
+/// ```
+/// # use evenkeel_core::Answered;
+/// fn log<T>(response: &tonic::Response<T>) {
+///     if let Some(answered) = response.extensions().get::<Answered>() {
+///         println!("{answered}");
+///     }
+/// }
+/// ```
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Answered {
+    /// The endpoint that answered, if it was one of a balancer.
+    pub endpoint: Option<Arc<Endpoint>>,
+    /// Attempts, this one and those that were running beside it included; what no server has seen
+    /// does not count.
+    pub attempts: u32,
+    /// The attempts that had failed before, in that order.
+    pub failed: Vec<AttemptSummary>,
+}
+
+impl Answered {
+    /// `endpoint` answered, after so many `attempts` of which some had `failed`.
+    #[must_use]
+    pub const fn new(
+        endpoint: Option<Arc<Endpoint>>,
+        attempts: u32,
+        failed: Vec<AttemptSummary>,
+    ) -> Self {
+        Self {
+            endpoint,
+            attempts,
+            failed,
+        }
+    }
+}
+
+impl fmt::Display for Answered {
+    /// `10.0.0.3:80, 3 attempts; failed: 1 10.0.0.1:80 UNAVAILABLE; 2 10.0.0.2:80 UNAVAILABLE`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.endpoint {
+            Some(endpoint) => endpoint.fmt(f)?,
+            None => f.write_str("unknown endpoint")?,
+        }
+        let attempts = if self.attempts == 1 {
+            "attempt"
+        } else {
+            "attempts"
+        };
+        write!(f, ", {} {attempts}", self.attempts)?;
+        if !self.failed.is_empty() {
+            write!(f, "; failed: {}", AttemptSummary::story(&self.failed))?;
+        }
+        Ok(())
     }
 }
 
@@ -48,8 +164,8 @@ pub struct Deadline(pub Instant);
 #[expect(clippy::exhaustive_structs, reason = "a newtype")]
 pub struct WaitForReady(pub bool);
 
-/// The endpoint that an attempt went to: an extension of failed responses, and part of
-/// [`AttemptError`](crate::error::AttemptError).
+/// The endpoint that an attempt went to: an extension of failed responses and of those to requests
+/// with an [`Attempt`], and part of [`AttemptError`](crate::error::AttemptError).
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Picked {

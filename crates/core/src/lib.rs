@@ -31,7 +31,7 @@ mod target;
 mod waiters;
 
 pub use address::{Address, ParseAddressError};
-pub use attempt::{Attempt, Deadline, Picked, Tried, WaitForReady};
+pub use attempt::{Answered, Attempt, Deadline, Hedges, Picked, Tried, WaitForReady};
 pub use codes::CodeSet;
 pub use connectivity::{Admit, BreakerState, Connectivity, ConnectivityState, Report, aggregate};
 pub use endpoint::{Endpoint, EndpointId, NoAddress};

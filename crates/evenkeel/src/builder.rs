@@ -144,6 +144,14 @@ impl<C: Connect> ChannelBuilder<C> {
         self
     }
 
+    /// Whether every response says which endpoint it comes from: its extensions then have an
+    /// [`Answered`](evenkeel_core::Answered). Default false: it costs each call three allocations,
+    /// and a response that took more than one attempt has one in any case.
+    pub fn name_endpoints(mut self, name_endpoints: bool) -> Self {
+        self.options.retry.name_endpoints = name_endpoints;
+        self
+    }
+
     /// What retries may buffer, and whether there are any. Default [`RetryConfig::default`].
     pub fn retry(mut self, config: RetryConfig) -> Self {
         self.options.retry = config;

@@ -1,13 +1,24 @@
 //! When a call is sent again before its earlier attempts have failed.
 //!
+//! [`HedgingPolicy`] is what the service config says, [`HedgeState`] is one call's progress through
+//! it.
+//!
 //! # Not here
 //!
-//! The tokens that retries and hedges of a channel share: [`throttle`](crate::throttle).
+//! The tokens that retries and hedges of a channel share: [`throttle`](crate::throttle). Sending,
+//! waiting and cancelling: `evenkeel-resilience`. Choosing other endpoints: the pickers.
 //!
 //! # Specification
 //!
 //! gRFC A6, `hedgingPolicy`. Where implementations differ: without a `hedgingDelay` all attempts
-//! start at once (Java: it is required).
+//! start at once (Java: it is required); a failure that is not fatal starts the next attempt at
+//! once (Java waits for its time). What no server has seen is sent again as for retries. What this
+//! side refuses (a breaker, a dropping picker) ends its attempt, and the call with it only when no
+//! other attempt is under way.
+
+mod state;
+
+pub use state::{HedgeDecision, HedgeStart, HedgeState};
 
 use std::time::Duration;
 
@@ -37,3 +48,6 @@ impl HedgingPolicy {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -17,10 +17,12 @@
 
 mod pushback;
 mod state;
+mod transparent;
 
 pub use evenkeel_core::CodeSet;
 pub use pushback::Pushback;
 pub use state::{Failure, RetryDecision, RetryState, Stop};
+pub(crate) use transparent::Transparent;
 
 use std::time::Duration;
 

@@ -2,12 +2,11 @@ use std::ptr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use evenkeel_policy::retry::RetryPolicy;
 use http::Uri;
 use http::uri::PathAndQuery;
 
 use crate::limits::MessageLimits;
-use crate::method::{Method, Timeout};
+use crate::method::{Again, Method, Timeout};
 use crate::methods::{Methods, Source};
 use crate::throttles::Throttles;
 
@@ -37,7 +36,7 @@ enum Timeouts {
 /// What a retrying service goes by, but for timeouts.
 #[derive(Clone, Debug)]
 pub(crate) struct Retries {
-    source: Source<RetryPolicy>,
+    source: Source<Again>,
     throttles: Arc<Throttles>,
     limits: MessageLimits,
     enabled: bool,
@@ -62,7 +61,7 @@ enum Owner {
 
 impl Retries {
     pub(crate) fn new(
-        methods: &Methods<RetryPolicy>,
+        methods: &Methods<Again>,
         throttles: &Arc<Throttles>,
         limits: MessageLimits,
         enabled: bool,
@@ -85,7 +84,7 @@ impl Lookup {
     /// For calls that are retried, and end if there are `timeouts`.
     pub(crate) fn of_retries(
         retries: Retries,
-        methods: &Methods<RetryPolicy>,
+        methods: &Methods<Again>,
         timeouts: Option<&Methods<Duration>>,
     ) -> Self {
         let timeouts = match (timeouts, methods.live()) {
@@ -185,9 +184,9 @@ impl Lookup {
                 of_retries.map_or((None, None), |it| (it.timeout, it.wait_for_ready))
             }
         };
-        let policy = match retries.map(|it| &it.source) {
-            Some(Source::All(policy)) => Some(policy),
-            _ => of_retries.and_then(|it| it.retry_policy.as_ref()),
+        let again = match retries.map(|it| &it.source) {
+            Some(Source::All(again)) => Some(again.clone()),
+            _ => of_retries.and_then(Again::of),
         };
         let limits = retries.map_or_else(MessageLimits::default, |retries| {
             of_retries.map_or(retries.limits, |it| {
@@ -202,9 +201,7 @@ impl Lookup {
             path: target.unwrap_or_else(|| PathAndQuery::from_static("/")),
             timeout: timeout.map(Timeout::new),
             wait_for_ready,
-            retry_policy: policy
-                .filter(|_| retries.is_some_and(|it| it.enabled))
-                .cloned(),
+            again: again.filter(|_| retries.is_some_and(|it| it.enabled)),
             throttle: retries.and_then(|it| it.throttles.current()),
             limits,
         }

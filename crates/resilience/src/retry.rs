@@ -9,6 +9,14 @@
 //! `grpc-previous-rpc-attempts`. A call that has a deadline sends what is left of it as
 //! `grpc-timeout`. Otherwise every attempt is the same request, extensions included.
 //!
+//! # Hedging
+//!
+//! A method with a `hedgingPolicy` instead sends its call again before the first attempt has failed:
+//! another one each `hedgingDelay`, each to an endpoint of its own while there are such, until one is
+//! answered with something else than a failure. The others are then dropped, which resets their
+//! streams. [`evenkeel_policy::hedge`] has the rules. All attempts read the same request; one that
+//! reads more of a stream than the buffers hold is the only one from then on.
+//!
 //! # Commit
 //!
 //! No attempt follows a response whose head is not already a failure, or one more byte of request
@@ -50,7 +58,7 @@
 //!
 //! # Cancel safety
 //!
-//! Dropping a call's future ends its running attempt, its delay and its buffers.
+//! Dropping a call's future ends its running attempts, its delay and its buffers.
 //!
 //! # Not here
 //!
@@ -58,17 +66,19 @@
 //!
 //! # Specification
 //!
-//! gRFC A6, without hedging. When `retryThrottling` changes, the throttle stays as full as it was
+//! gRFC A6. When `retryThrottling` changes, the throttle stays as full as it was
 //! (C-core; Go fills it).
 
 mod call;
 mod failure;
 mod future;
 mod head;
+mod hedging;
 mod layer;
 mod replay;
 mod service;
 mod source;
+mod story;
 #[cfg(test)]
 mod tests;
 

@@ -1,10 +1,10 @@
 use std::sync::Arc;
 
-use evenkeel_policy::retry::RetryPolicy;
 use evenkeel_policy::throttle::Throttle;
 use evenkeel_service_config::LiveConfig;
 use parking_lot::Mutex;
 
+use crate::method::Again;
 use crate::methods::Methods;
 
 /// The throttle that all services of a layer share, whatever becomes of its config.
@@ -20,7 +20,7 @@ pub(crate) struct Throttles {
 }
 
 impl Throttles {
-    pub(crate) fn of(methods: &Methods<RetryPolicy>) -> Self {
+    pub(crate) fn of(methods: &Methods<Again>) -> Self {
         let config = match methods {
             Methods::Config(config) => config.retry_throttling(),
             Methods::Live(live) => live.current().retry_throttling(),

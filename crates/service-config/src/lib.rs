@@ -8,9 +8,8 @@
 //! |---|---|
 //! | `loadBalancingConfig`, `loadBalancingPolicy` | the first policy that the [`PolicyRegistry`] knows |
 //! | `methodConfig[].name` | exact method, then its service, then all |
-//! | `methodConfig[].waitForReady`, `.timeout`, `.retryPolicy` | [`MethodConfig`] |
+//! | `methodConfig[].waitForReady`, `.timeout`, `.retryPolicy`, `.hedgingPolicy` | [`MethodConfig`] |
 //! | `methodConfig[].maxRequestMessageBytes`, `.maxResponseMessageBytes` | [`MethodConfig`] |
-//! | `methodConfig[].hedgingPolicy` | [`MethodConfig`]; nothing acts on it yet: a warning |
 //! | `retryThrottling` | [`ServiceConfig::retry_throttling`] |
 //! | `healthCheckConfig` | [`ServiceConfig::health_check_service_name`]; nothing acts on it yet: a warning |
 //! | `connectionScaling` | [`ServiceConfig::max_connections_per_subchannel`]; nothing acts on it yet: a warning |

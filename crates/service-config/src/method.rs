@@ -21,7 +21,7 @@ pub struct MethodConfig {
     pub timeout: Option<Duration>,
     /// `retryPolicy`; never beside a `hedgingPolicy`.
     pub retry_policy: Option<RetryPolicy>,
-    /// `hedgingPolicy` (gRFC A6). Nothing acts on it yet.
+    /// `hedgingPolicy` (gRFC A6); never beside a `retryPolicy`.
     pub hedging_policy: Option<HedgingPolicy>,
     /// `maxRequestMessageBytes`: the longest message that is sent, in bytes; zero leaves only
     /// empty ones. A lower limit of the caller's wins.
@@ -47,7 +47,7 @@ impl Settings {
         let wait_for_ready = entry.optional("waitForReady", |field| field.boolean())?;
         let timeout = entry.optional("timeout", |field| field.duration())?;
         let retry = entry.optional("retryPolicy", |field| field.object(retry_policy))?;
-        let hedging = entry.unsupported("hedgingPolicy", |field| {
+        let hedging = entry.optional("hedgingPolicy", |field| {
             if retry.is_some() {
                 return Err(field.error("a method has a retryPolicy or a hedgingPolicy, not both"));
             }

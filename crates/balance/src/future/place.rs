@@ -5,7 +5,7 @@ use std::task::{Context, Poll, Waker};
 use evenkeel_core::error::{BoxError, CallDropped, chain};
 use evenkeel_core::observe::Guard;
 use evenkeel_core::{
-    Attempt, Connectivity, ConnectivityState, Deadline, EndpointId, Pick, PickArgs, Tried,
+    Attempt, Connectivity, ConnectivityState, Deadline, EndpointId, Hedges, Pick, PickArgs, Tried,
     WaitForReady,
 };
 use http::Request;
@@ -93,8 +93,8 @@ where
     S: Connectivity<Sender: Service<Request<B>, Error: Into<BoxError>>> + Send + Sync + 'static,
 {
     loop {
-        let slot = match pick(snapshot, &request, skipped) {
-            Picked::Slot(slot) => slot,
+        let (slot, is_named) = match pick(snapshot, &request, skipped) {
+            Picked::Slot(slot, is_named) => (slot, is_named),
             Picked::Queue => {
                 if snapshot.state == ConnectivityState::Idle {
                     owner.shared.demand.ask();
@@ -117,10 +117,12 @@ where
                     response: sender.call(request),
                     guard,
                     version: snapshot.version,
+                    is_named,
                 };
             }
             Poll::Pending => {
-                return Stage::unready(owner, sender, request, guard, snapshot.version);
+                let version = snapshot.version;
+                return Stage::unready(owner, sender, request, guard, version, is_named);
             }
             Poll::Ready(Err(error)) => {
                 skipped.add_broken(&mut guard, snapshot.version, error.into());
@@ -130,7 +132,8 @@ where
 }
 
 enum Picked<'a, S> {
-    Slot(&'a Arc<Slot<S>>),
+    /// And whether the response is to name it.
+    Slot(&'a Arc<Slot<S>>, bool),
     Queue,
     Fail(Status),
 }
@@ -143,12 +146,13 @@ fn pick<'a, S: Connectivity, B>(
 ) -> Picked<'a, S> {
     let attempt = request.extensions().get::<Attempt>();
     let tried = attempt.map_or(&[][..], |attempt| &attempt.tried);
+    let hedges = attempt.and_then(|attempt| attempt.hedges.as_ref());
     let skipped = skipped.at(snapshot.version);
     let avoided: Tried;
-    let tried = match skipped {
-        None => tried,
-        Some(skipped) => {
-            avoided = tried.iter().chain(&skipped.endpoints).copied().collect();
+    let tried = match (skipped, hedges) {
+        (None, None) => tried,
+        (skipped, hedges) => {
+            avoided = avoided_by(tried, skipped, hedges);
             &avoided
         }
     };
@@ -172,8 +176,24 @@ fn pick<'a, S: Connectivity, B>(
             Some(broken) => Picked::Fail(Status::clone(broken)),
             None => Picked::Queue,
         },
-        _ => Picked::Slot(slot),
+        _ => {
+            if let Some(hedges) = hedges {
+                hedges.note(slot.id);
+            }
+            Picked::Slot(slot, attempt.is_some())
+        }
     }
+}
+
+/// All that an attempt is to go elsewhere than.
+#[cold]
+fn avoided_by(tried: &[EndpointId], skipped: Option<&Since>, hedges: Option<&Hedges>) -> Tried {
+    let mut avoided = hedges.map_or_else(Tried::new, Hedges::picked);
+    avoided.extend_from_slice(tried);
+    if let Some(skipped) = skipped {
+        avoided.extend_from_slice(&skipped.endpoints);
+    }
+    avoided
 }
 
 #[cold]

@@ -3,12 +3,8 @@ use std::time::{Duration, Instant};
 use evenkeel_core::Progress;
 use tonic::Code;
 
-use super::{Pushback, RetryPolicy};
+use super::{Pushback, RetryPolicy, Transparent};
 use crate::throttle::Throttle;
-
-/// How often an attempt that never left is tried again: gRFC A6 sets no limit, but a service that
-/// refuses for ever must not spin for ever (gRPC Java's number).
-const UNSENT_LIMIT: u32 = 1_000;
 
 /// One call's way through its retries.
 #[derive(Clone, Debug)]
@@ -19,8 +15,7 @@ pub struct RetryState {
     attempts: u32,
     /// Delays since the start or since the last pushback.
     delays: u32,
-    unsent: u32,
-    refused: bool,
+    transparent: Transparent,
     committed: bool,
 }
 
@@ -110,14 +105,13 @@ impl RetryState {
     /// A call that has not been tried; without a `policy`, only what no server has seen is tried
     /// again.
     #[must_use]
-    pub const fn new(policy: Option<RetryPolicy>, deadline: Option<Instant>) -> Self {
+    pub fn new(policy: Option<RetryPolicy>, deadline: Option<Instant>) -> Self {
         Self {
             policy,
             deadline,
             attempts: 1,
             delays: 0,
-            unsent: 0,
-            refused: false,
+            transparent: Transparent::default(),
             committed: false,
         }
     }
@@ -163,7 +157,7 @@ impl RetryState {
         if self.committed {
             return RetryDecision::Stop(Stop::Committed);
         }
-        if self.is_transparent(failure.progress) {
+        if self.transparent.allows(failure.progress) {
             return RetryDecision::Transparent;
         }
         match self.next_delay(failure, throttle, random) {
@@ -172,17 +166,6 @@ impl RetryState {
                 RetryDecision::Retry(delay)
             }
             Err(stop) => RetryDecision::Stop(stop),
-        }
-    }
-
-    fn is_transparent(&mut self, progress: Progress) -> bool {
-        match progress {
-            Progress::NotSent => {
-                self.unsent += 1;
-                self.unsent <= UNSENT_LIMIT
-            }
-            Progress::Refused => !std::mem::replace(&mut self.refused, true),
-            Progress::Sent => false,
         }
     }
 

@@ -5,11 +5,12 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
-use evenkeel_core::error::{AttemptSummary, BoxError, CallFailed, DeadlineExceeded, cause};
+use evenkeel_core::error::BoxError;
 use evenkeel_core::{Attempt, Progress, Tried};
+use evenkeel_policy::hedge::HedgingPolicy;
 use evenkeel_policy::retry::{RetryDecision, RetryState, Stop};
 use evenkeel_policy::throttle::Throttle;
-use http::{HeaderName, HeaderValue, Request, Response};
+use http::{Request, Response};
 use http_body::Body;
 use tokio::time::{Instant, Sleep};
 use tonic::{Code, Status};
@@ -19,11 +20,10 @@ use super::head::Head;
 use super::layer::Shared;
 use super::replay::ReplayBody;
 use super::source::Source;
+use super::story::{self, Story};
 use crate::ResponseBody;
 use crate::deadline::Expiry;
 use crate::limits::{ResponseLimit, TooLarge, poll_too_large};
-
-static ATTEMPTS: HeaderName = HeaderName::from_static("evenkeel-attempts");
 
 /// What a call keeps between its attempts.
 pub(super) struct Call<S, B> {
@@ -45,7 +45,7 @@ pub(super) struct Call<S, B> {
 pub(super) struct Failures<S> {
     state: RetryState,
     tried: Tried,
-    story: Vec<AttemptSummary>,
+    story: Story,
     /// Attempts in a row that never left.
     unsent: u32,
     /// What further attempts go to; `None` before the first of them.
@@ -68,21 +68,20 @@ where
     B: Body<Data = Bytes> + Unpin,
     B::Error: Into<BoxError>,
 {
-    /// The request of the next attempt.
+    /// The request of `attempt`.
     ///
     /// # Errors
     ///
     /// The call's time is over.
-    pub(super) fn next_request(&mut self) -> Result<Request<ReplayBody<B>>, Status> {
+    pub(super) fn request_of(
+        &mut self,
+        attempt: Attempt,
+    ) -> Result<Request<ReplayBody<B>>, Status> {
         let at = self.expiry.at();
         let left = at.map(|at| at.saturating_duration_since(Instant::now()));
         if left == Some(Duration::ZERO) {
             return Err(self.deadline_exceeded());
         }
-        let attempt = self.failures.as_ref().map_or_else(
-            || Attempt::new(1, Tried::new()),
-            |failures| Attempt::new(failures.state.attempt(), failures.tried.clone()),
-        );
         let source = self.source.as_mut();
         let source = source.expect("an attempt is only decided for what can be sent again");
         Ok(self
@@ -103,6 +102,12 @@ impl<S: Clone, B> Call<S, B> {
 }
 
 impl<S, B> Call<S, B> {
+    /// The policy of a call that is hedged.
+    #[inline]
+    pub(super) fn hedging_policy(&self) -> Option<&HedgingPolicy> {
+        self.expiry.method()?.hedging_policy()
+    }
+
     /// Decides what comes after a failed attempt, and notes it.
     #[cold]
     pub(super) fn on_failure(&mut self, mut failed: Failed) -> Next {
@@ -123,7 +128,7 @@ impl<S, B> Call<S, B> {
         } = &mut **failures.get_or_insert_with(|| {
             // What cannot be sent again is not tried again, whatever the policy.
             let policy = source.as_ref().and(method);
-            let policy = policy.and_then(|it| it.retry_policy.clone());
+            let policy = policy.and_then(|it| it.retry_policy().cloned());
             let deadline = expiry.at().map(Instant::into_std);
             Box::new(Failures::new(RetryState::new(policy, deadline)))
         });
@@ -177,6 +182,18 @@ impl<S, B> Call<S, B> {
             story.push(summary);
         }
         next
+    }
+
+    /// Tells in the response that decides the call how it came to that, if anybody wants to know.
+    #[inline]
+    pub(super) fn name<R>(&mut self, response: &mut Response<R>) {
+        if self.failures.is_some() || self.shared.settings.config.name_endpoints {
+            let failures = self.failures.as_mut();
+            let (attempts, story) = failures.map_or((1, None), |failures| {
+                (failures.state.attempt(), Some(&mut failures.story))
+            });
+            story::name(response, attempts, story);
+        }
     }
 
     /// The body of the response that decides the call; what was kept for further attempts goes.
@@ -236,45 +253,32 @@ impl<S, B> Call<S, B> {
         is_over.then(|| self.expiry.exceeded("the server gave up"))
     }
 
-    /// The status of a call whose last attempt failed without a response.
-    pub(super) fn fail(&mut self, stop: Stop, last: Status) -> Status {
-        let is_known = cause::<DeadlineExceeded>(&last).is_some();
-        if stop == Stop::Deadline && !is_known {
-            return self.deadline_exceeded();
-        }
-        match &mut self.failures {
-            Some(failures) if failures.story.len() > 1 => {
-                let story = mem::take(&mut failures.story);
-                CallFailed::new(story, stop.as_str(), last).into()
-            }
-            _ => last,
-        }
+    /// The attempt that comes after those that have failed.
+    pub(super) fn next_attempt(&self) -> Attempt {
+        self.failures.as_ref().map_or_else(
+            || Attempt::new(1, Tried::new()),
+            |failures| Attempt::new(failures.state.attempt(), failures.tried.clone()),
+        )
     }
 
-    /// The response of a call whose last attempt was answered with a failure.
-    pub(super) fn annotate<R>(&self, response: &mut Response<R>) {
-        let story = self.story();
-        if story.len() < 2 {
-            return;
-        }
-        // Only a Unix socket's path may have what a header may not.
-        if let Ok(value) = HeaderValue::try_from(AttemptSummary::story(story)) {
-            response.headers_mut().insert(&ATTEMPTS, value);
+    /// What has failed so far.
+    pub(super) fn story(&mut self) -> Option<&mut Story> {
+        self.failures.as_mut().map(|failures| &mut failures.story)
+    }
+
+    /// The status of a call whose last attempt failed without a response.
+    pub(super) fn fail(&mut self, stop: Stop, last: Status) -> Status {
+        match &mut self.failures {
+            Some(failures) => failures.story.fail(&self.expiry, stop, last),
+            None => last,
         }
     }
 
     /// The call's time is over between two attempts.
-    pub(super) fn deadline_exceeded(&self) -> Status {
-        let mut error = DeadlineExceeded::new(self.expiry.path());
-        if let Some(last) = self.story().last() {
-            let story = AttemptSummary::story(self.story());
-            error = error.with_last(format!("{}; attempts: {story}", last.message));
-        }
-        error.into()
-    }
-
-    fn story(&self) -> &[AttemptSummary] {
-        self.failures.as_ref().map_or(&[], |it| &it.story)
+    fn deadline_exceeded(&self) -> Status {
+        let nothing = Story::default();
+        let story = self.failures.as_ref().map_or(&nothing, |it| &it.story);
+        story.deadline_exceeded(&self.expiry)
     }
 }
 
@@ -283,7 +287,7 @@ impl<S> Failures<S> {
         Self {
             state,
             tried: Tried::new(),
-            story: Vec::new(),
+            story: Story::default(),
             unsent: 0,
             service: None,
         }

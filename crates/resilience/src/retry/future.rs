@@ -17,6 +17,7 @@ use tower_service::Service;
 use super::ReplayBody;
 use super::call::{Call, Next};
 use super::failure::Failed;
+use super::hedging::Hedging;
 use crate::ResponseBody;
 
 pin_project! {
@@ -26,22 +27,24 @@ pin_project! {
         S: Service<Request<ReplayBody<B>>>,
     {
         #[pin]
-        stage: Stage<S::Future>,
+        stage: Stage<S::Future, Hedging<S, B>>,
         // Ends the call; `None` until it waits.
         #[pin]
         timer: Option<Sleep>,
-        // `None`: failed before its first attempt.
+        // `None`: failed before its first attempt, or hedged.
         call: Option<Call<S, B>>,
     }
 }
 
 pin_project! {
     #[project = StageProject]
-    enum Stage<F> {
+    enum Stage<F, H> {
         Attempt { #[pin] future: F },
         Delay { #[pin] sleep: Sleep },
         Ready,
         Failed { status: Option<Status> },
+        // In a box: few calls are hedged, and all would be the larger for it.
+        Hedged { hedging: Box<H> },
     }
 }
 
@@ -55,6 +58,17 @@ where
             stage: Stage::Attempt { future: first },
             timer: None,
             call: Some(call),
+        }
+    }
+
+    #[cold]
+    pub(super) fn hedged(hedging: Hedging<S, B>) -> Self {
+        Self {
+            stage: Stage::Hedged {
+                hedging: Box::new(hedging),
+            },
+            timer: None,
+            call: None,
         }
     }
 
@@ -88,14 +102,20 @@ where
                 let status = status.take().expect("polled after its end");
                 return Poll::Ready(Err(status));
             }
-            _ => this.call.as_mut().expect("only a failed one has no call"),
+            StageProject::Hedged { hedging } => {
+                let result = ready!(hedging.poll(cx));
+                this.stage.set(Stage::Failed { status: None });
+                return Poll::Ready(result);
+            }
+            _ => this.call.as_mut().expect("all others have one"),
         };
         loop {
             let next = match this.stage.as_mut().project() {
                 StageProject::Attempt { future } => {
                     let result = match future.poll(cx) {
-                        Poll::Ready(Ok(response)) => match head_status(&response) {
+                        Poll::Ready(Ok(mut response)) => match head_status(&response) {
                             code @ (None | Some(Code::Ok)) => {
+                                call.name(&mut response);
                                 let response = response.map(|body| call.deliver(code, body));
                                 return Poll::Ready(Ok(response));
                             }
@@ -119,7 +139,7 @@ where
                 }
                 StageProject::Ready => match call.service().poll_ready(cx) {
                     Poll::Ready(Ok(())) => {
-                        let request = call.next_request()?;
+                        let request = call.request_of(call.next_attempt())?;
                         Stage::Attempt {
                             future: call.service().call(request),
                         }
@@ -129,7 +149,9 @@ where
                     }
                     Poll::Pending => break,
                 },
-                StageProject::Failed { .. } => unreachable!("this stage was left above"),
+                StageProject::Failed { .. } | StageProject::Hedged { .. } => {
+                    unreachable!("these stages were left above")
+                }
             };
             this.stage.set(next);
         }
@@ -167,7 +189,9 @@ fn failed<S, B, R>(
             if let Some(status) = call.given_up(code) {
                 return Attempted::Over(Err(status));
             }
-            call.annotate(&mut response);
+            if let Some(story) = call.story() {
+                story.annotate(&mut response);
+            }
             Attempted::Over(Ok(response.map(|body| call.deliver(Some(code), body))))
         }
     }

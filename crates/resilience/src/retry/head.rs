@@ -227,7 +227,7 @@ impl Head {
             let previous = HeaderValue::from(attempt.number - 1);
             request.headers_mut().insert(&PREVIOUS_ATTEMPTS, previous);
         }
-        if attempt.number > 1 || !attempt.tried.is_empty() {
+        if attempt.number > 1 || !attempt.tried.is_empty() || attempt.hedges.is_some() {
             request.extensions_mut().insert(attempt);
         }
         request

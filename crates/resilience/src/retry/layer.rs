@@ -1,5 +1,6 @@
 use std::sync::Arc;
 
+use evenkeel_policy::hedge::HedgingPolicy;
 use evenkeel_policy::retry::RetryPolicy;
 use evenkeel_service_config::{LiveConfig, ServiceConfig};
 use parking_lot::Mutex;
@@ -10,6 +11,7 @@ use super::replay::Budget;
 use crate::DeadlineLayer;
 use crate::limits::MessageLimits;
 use crate::lookup::{Lookup, Retries};
+use crate::method::Again;
 use crate::methods::Methods;
 use crate::throttles::Throttles;
 
@@ -17,9 +19,12 @@ use crate::throttles::Throttles;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(clippy::exhaustive_structs, reason = "plain data")]
 pub struct RetryConfig {
-    /// Whether retry policies are followed at all. Default true. What no server has seen is tried
-    /// again in any case.
+    /// Whether retry and hedging policies are followed at all. Default true. What no server has
+    /// seen is tried again in any case.
     pub enabled: bool,
+    /// Whether the response of every call has an [`Answered`](evenkeel_core::Answered), also of those
+    /// that took one attempt. Default false: it costs each call three allocations.
+    pub name_endpoints: bool,
     /// How much of its request a call keeps for further attempts, in bytes. Default 256 KiB. A
     /// longer one is sent, but never again.
     pub call_buffer: usize,
@@ -32,6 +37,7 @@ impl Default for RetryConfig {
     fn default() -> Self {
         Self {
             enabled: true,
+            name_endpoints: false,
             call_buffer: 256 * 1024,
             channel_buffer: 16 * 1024 * 1024,
         }
@@ -45,7 +51,7 @@ impl Default for RetryConfig {
 /// The services of a layer and of its clones share one throttle and one buffer budget.
 #[derive(Clone, Debug)]
 pub struct RetryLayer {
-    methods: Methods<RetryPolicy>,
+    methods: Methods<Again>,
     throttles: Arc<Throttles>,
     limits: MessageLimits,
     settings: Settings,
@@ -77,7 +83,7 @@ impl<S: Clone> Shared<S> {
 }
 
 impl RetryLayer {
-    /// Retries as `config` has them per method, throttled by its `retryThrottling`, and messages
+    /// Retries and hedges as `config` has them per method, throttled by its `retryThrottling`, and messages
     /// up to its `maxRequestMessageBytes` and `maxResponseMessageBytes`.
     #[must_use]
     pub fn new(config: &ServiceConfig) -> Self {
@@ -96,10 +102,17 @@ impl RetryLayer {
     /// all be called twice.
     #[must_use]
     pub fn for_all(policy: RetryPolicy) -> Self {
-        Self::of(Methods::All(policy))
+        Self::of(Methods::All(Again::Retry(policy)))
     }
 
-    fn of(methods: Methods<RetryPolicy>) -> Self {
+    /// The same hedging policy for every method; for channels without a service config whose
+    /// methods may all be carried out more than once.
+    #[must_use]
+    pub fn hedge_all(policy: HedgingPolicy) -> Self {
+        Self::of(Methods::All(Again::Hedge(policy)))
+    }
+
+    fn of(methods: Methods<Again>) -> Self {
         let config = RetryConfig::default();
         Self {
             throttles: Arc::new(Throttles::of(&methods)),

@@ -3,6 +3,7 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use evenkeel_core::error::{BoxError, into_status};
+use evenkeel_core::{Attempt, Tried};
 use http::{Request, Response};
 use http_body::Body;
 use tonic::Status;
@@ -10,6 +11,7 @@ use tower_service::Service;
 
 use super::call::Call;
 use super::head::Head;
+use super::hedging::Hedging;
 use super::layer::Shared;
 use super::replay::{Upfront, read_upfront};
 use super::source::Source;
@@ -93,13 +95,11 @@ where
         };
         let (limit, too_large) = limited.unzip();
         let mut source = None;
-        let request = request.map(|body| {
+        let mut request = request.map(|body| {
             let (first, rest) = Source::split(body, upfront, limit, &self.shared.settings);
             source = rest;
             first
         });
-        // The ready one serves the first attempt; a clone gets ready for each further one.
-        let attempt = self.inner.call(request);
         let call = Call {
             shared: Arc::clone(&self.shared),
             expiry,
@@ -109,7 +109,19 @@ where
             too_large,
             failures: None,
         };
-        ResponseFuture::new(call, attempt)
+        if self.shared.settings.config.name_endpoints {
+            let first = Attempt::new(1, Tried::new());
+            request.extensions_mut().insert(first);
+        }
+        // The ready one serves the first attempt; a clone gets ready for each further one.
+        let inner = &mut self.inner;
+        match call.hedging_policy() {
+            None => ResponseFuture::new(call, inner.call(request)),
+            Some(policy) => {
+                let policy = policy.clone();
+                ResponseFuture::hedged(Hedging::start(call, policy, request, inner))
+            }
+        }
     }
 }
 

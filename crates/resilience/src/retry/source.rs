@@ -17,7 +17,7 @@ pub(super) enum Source<B> {
     },
     Shared {
         replay: Arc<Replay<B>>,
-        /// The reader of the running attempt.
+        /// The reader of the attempt that was started last.
         reader: u32,
     },
 }
@@ -71,6 +71,28 @@ where
 }
 
 impl<B> Source<B> {
+    /// Which reader of the body the attempt is that was started last; `None` when each attempt has
+    /// all of it for itself.
+    pub(super) const fn reader(&self) -> Option<u32> {
+        match self {
+            Self::Full { .. } => None,
+            Self::Shared { reader, .. } => Some(*reader),
+        }
+    }
+
+    /// Leaves the body to the attempt that is `reader` of it; `false` when it is another's.
+    pub(super) fn claim(&mut self, claimed: Option<u32>) -> bool {
+        match (self, claimed) {
+            (Self::Full { .. }, _) => true,
+            (Self::Shared { replay, reader }, Some(claimed)) => {
+                *reader = claimed;
+                replay.commit(claimed);
+                replay.owner() == Some(claimed)
+            }
+            (Self::Shared { .. }, None) => false,
+        }
+    }
+
     /// What the running attempt has not read of the body stays with it, and is not kept.
     #[inline]
     pub(super) fn commit(&self) {

@@ -19,6 +19,7 @@ use crate::scripted::{
 };
 
 mod deadline;
+mod hedging;
 mod limits;
 mod live;
 mod streaming;

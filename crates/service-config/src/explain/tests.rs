@@ -59,7 +59,7 @@ load balancing:
   least_request_experimental: choiceCount 3
 methods, of which the most specific name counts alone:
   UserService/GetById ($.methodConfig[0].name[0]): timeout 1.5s; waits for ready; retries on RESOURCE_EXHAUSTED, UNAVAILABLE, 5 attempts in all (capped, 500 are written), after 0.01s, then ×2 up to 0.1s; only empty requests; responses of up to 1000 bytes
-  UserService ($.methodConfig[1].name[0]): hedges (not acted on), 3 attempts in all, one each 0.5s, until the first result
+  UserService ($.methodConfig[1].name[0]): hedges, 3 attempts in all, one each 0.5s, until the first result
   all services ($.methodConfig[2].name[0]): nothing
 retry throttling: of 10 tokens a failure costs 1 and a success gives 0.1 back; no retries at 5 or fewer
 health checks: of service \"\" (not acted on)
@@ -68,7 +68,6 @@ ignored, skipped or changed:
   $.loadBalancingConfig[0].acme: policy not known, skipped
   $.loadBalancingConfig[1].least_request.x: unknown field, ignored
   $.methodConfig[0].retryPolicy.maxAttempts: 500 attempts are more than the cap of 5, which counts
-  $.methodConfig[1].hedgingPolicy: not supported by this version: ignored
   $.healthCheckConfig: not supported by this version: ignored
   $.connectionScaling: not supported by this version: ignored
 ";

@@ -122,7 +122,7 @@ impl Display for RetryExplanation {
 impl Display for HedgingExplanation {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let attempts = attempts(self.max_attempts, self.written_max_attempts);
-        write!(f, "hedges (not acted on), {attempts}, ")?;
+        write!(f, "hedges, {attempts}, ")?;
         match self.hedging_delay.is_zero() {
             true => f.write_str("all at once")?,
             false => write!(f, "one each {}", seconds(self.hedging_delay))?,

@@ -38,6 +38,8 @@ struct State<B> {
     limited: Option<Box<RequestLimit>>,
     /// The only reader there may be from now on.
     owner: Option<u32>,
+    /// Whom that concerns, too: the call, whose other attempts have lost.
+    call: Option<Waker>,
     last_reader: u32,
 }
 
@@ -90,6 +92,7 @@ impl<B> Replay<B> {
             readers: Vec::new(),
             limited,
             owner: None,
+            call: None,
             last_reader: 0,
         };
         if buffered > limit || !state.lease.resize(buffered) {
@@ -118,7 +121,24 @@ impl<B> Replay<B> {
 
     /// Whether no further reader can be served.
     pub(in crate::retry) fn is_committed(&self) -> bool {
-        self.state.lock().owner.is_some()
+        self.owner().is_some()
+    }
+
+    /// The only reader that can still be served.
+    pub(in crate::retry) fn owner(&self) -> Option<u32> {
+        self.state.lock().owner
+    }
+
+    /// The same; if there is none, the call is woken when there is one.
+    pub(in crate::retry) fn poll_owner(&self, cx: &Context<'_>) -> Option<u32> {
+        let mut state = self.state.lock();
+        if state.owner.is_none() {
+            match &mut state.call {
+                Some(call) => call.clone_from(cx.waker()),
+                call @ None => *call = Some(cx.waker().clone()),
+            }
+        }
+        state.owner
     }
 
     /// Whether the caller's body has failed, or must not be sent: it would be the same again.
@@ -248,7 +268,7 @@ where
         let Poll::Ready(frame) = Pin::new(source).poll_frame(&mut shared) else {
             return Step::Wait;
         };
-        let mut finished = None;
+        let (mut finished, mut call) = (None, None);
         let frame = match frame {
             Some(Ok(frame)) => match frame.into_data() {
                 Ok(data) => {
@@ -263,6 +283,7 @@ where
                         // Past the end of everything kept, so all of that can go.
                         state.own(reader);
                         state.gone += 1;
+                        call = state.call.take();
                     }
                     Some(Ok(Frame::data(data)))
                 }
@@ -289,6 +310,9 @@ where
         drop(state);
         // The caller's own code, and whoever waits, run without the lock.
         drop(finished);
+        if let Some(call) = call {
+            call.wake();
+        }
         self.waiting.wake_others(reader);
         Step::Frame(frame)
     }

@@ -114,9 +114,7 @@ fn all_that_a_method_can_have_is_there_for_the_layers() {
     assert_eq!(
         warnings,
         [
-            unsupported("$.methodConfig[0].hedgingPolicy"),
             "$.methodConfig[1].hedgingPolicy.maxAttempts: 9 attempts are more than the cap of 5, which counts".to_owned(),
-            unsupported("$.methodConfig[1].hedgingPolicy"),
             unsupported("$.healthCheckConfig"),
             unsupported("$.connectionScaling"),
         ]

@@ -84,11 +84,6 @@ fn what_has_no_effect_is_warned_of_and_refused_when_strict() {
             r#"did you mean "timeout"?"#,
         ),
         (
-            r#"{"methodConfig": [{"name": [{}], "hedgingPolicy": {"maxAttempts": 3}}]}"#,
-            "$.methodConfig[0].hedgingPolicy",
-            "not supported by this version: ignored",
-        ),
-        (
             r#"{"healthCheckConfig": {"serviceName": ""}}"#,
             "$.healthCheckConfig",
             "not supported",

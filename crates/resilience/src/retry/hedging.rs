@@ -1,0 +1,314 @@
+//! The attempts of a hedged call, side by side.
+
+mod hedge;
+
+use std::fmt;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use evenkeel_core::error::BoxError;
+use evenkeel_core::observe::head_status;
+use evenkeel_core::{Attempt, Hedges};
+use evenkeel_policy::hedge::{HedgeDecision, HedgeStart, HedgeState, HedgingPolicy};
+use evenkeel_policy::retry::Stop;
+use http::{Request, Response};
+use http_body::Body;
+use tokio::time::{Instant, Sleep, sleep_until};
+use tonic::{Code, Status};
+use tower_service::Service;
+
+use self::hedge::Hedge;
+use super::ReplayBody;
+use super::call::Call;
+use super::failure::Failed;
+use super::story::{self, Story};
+use crate::ResponseBody;
+
+/// A call whose attempts run side by side. Dropping it drops all of them.
+pub(super) struct Hedging<S, B>
+where
+    S: Service<Request<ReplayBody<B>>>,
+{
+    call: Call<S, B>,
+    state: HedgeState,
+    /// Where the attempts went.
+    hedges: Hedges,
+    running: Vec<Hedge<S, S::Future>>,
+    story: Story,
+    /// How the last attempt failed, while none is running.
+    last: Option<Status>,
+    /// Attempts that never left.
+    unsent: u32,
+    /// Starts the next attempt.
+    next: Option<Pin<Box<Sleep>>>,
+    /// Ends the call.
+    timer: Pin<Box<Option<Sleep>>>,
+}
+
+/// What a call ends with.
+type Answer<R> = Result<Response<ResponseBody<R>>, Status>;
+
+impl<S, B> Hedging<S, B>
+where
+    S: Service<Request<ReplayBody<B>>>,
+{
+    /// Sends the first attempt to `inner`, which is ready.
+    pub(super) fn start(
+        call: Call<S, B>,
+        policy: HedgingPolicy,
+        mut request: Request<ReplayBody<B>>,
+        inner: &mut S,
+    ) -> Self {
+        let hedges = Hedges::default();
+        let first = Attempt::hedged(1, hedges.clone());
+        request.extensions_mut().insert(first);
+        let mut state = HedgeState::new(policy, Instant::now().into_std());
+        if call.source.is_none() {
+            // It cannot be sent again.
+            state.commit();
+        }
+        let reader = call.source.as_ref().and_then(|source| source.reader());
+        Self {
+            state,
+            hedges,
+            running: vec![Hedge::sent(1, reader, inner.call(request))],
+            call,
+            story: Story::default(),
+            last: None,
+            unsent: 0,
+            next: None,
+            timer: Box::pin(None),
+        }
+    }
+
+    /// Whether `hedge` is the only one that can still read the request, if there is such a one.
+    fn owns(&self, hedge: &Hedge<S, S::Future>, cx: &Context<'_>) -> Option<bool> {
+        let replay = self.call.source.as_ref()?.replay()?;
+        let owner = replay.poll_owner(cx)?;
+        Some(hedge.reader == Some(owner))
+    }
+
+    /// Drops the attempts that can no longer read the request, if one has read more of it than the
+    /// buffers hold.
+    fn drop_lost(&mut self, cx: &Context<'_>) {
+        let replay = self.call.source.as_ref().and_then(|it| it.replay());
+        let owner = replay.and_then(|replay| replay.poll_owner(cx));
+        if let Some(owner) = owner {
+            self.running.retain(|hedge| hedge.reader == Some(owner));
+            self.state.commit();
+        }
+    }
+
+    /// Ready when another attempt is to start, or when none is left to.
+    fn poll_start(&mut self, cx: &mut Context<'_>) -> Poll<HedgeStart> {
+        let Some(at) = self.state.next_at().map(Instant::from_std) else {
+            return Poll::Pending;
+        };
+        let mut now = Instant::now();
+        if now < at {
+            let next = self.next.get_or_insert_with(|| Box::pin(sleep_until(at)));
+            if next.deadline() != at {
+                next.as_mut().reset(at);
+            }
+            ready!(next.as_mut().poll(cx));
+            now = at;
+        }
+        let throttle = self.call.expiry.method();
+        let throttle = throttle.and_then(|it| it.throttle.as_deref());
+        Poll::Ready(self.state.start(now.into_std(), throttle))
+    }
+
+    /// The call has failed between two attempts.
+    fn fail(&mut self, stop: Stop) -> Status {
+        let last = self.last.take();
+        let last = last.unwrap_or_else(|| Status::cancelled("no attempt is left"));
+        let status = self.story.fail(&self.call.expiry, stop, last);
+        self.call.status(status)
+    }
+}
+
+impl<S, B, R> Hedging<S, B>
+where
+    S: Service<Request<ReplayBody<B>>, Response = Response<R>> + Clone,
+    S::Error: Into<BoxError>,
+    B: Body<Data = Bytes> + Unpin,
+    B::Error: Into<BoxError>,
+    R: Body<Data = Bytes>,
+    R::Error: Into<BoxError>,
+{
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Answer<R>> {
+        loop {
+            self.drop_lost(cx);
+            if let Some(answer) = self.poll_running(cx) {
+                self.running.clear();
+                return Poll::Ready(answer);
+            }
+            match self.poll_start(cx) {
+                Poll::Ready(HedgeStart::Yes(number)) => self.add(number),
+                Poll::Ready(HedgeStart::Stop(stop)) => return Poll::Ready(Err(self.fail(stop))),
+                Poll::Ready(HedgeStart::No) => {}
+                Poll::Pending if self.running.is_empty() && self.state.next_at().is_none() => {
+                    return Poll::Ready(Err(self.fail(Stop::Committed)));
+                }
+                Poll::Pending => break,
+            }
+        }
+        let status = ready!(self.call.poll_end(self.timer.as_mut(), cx));
+        self.running.clear();
+        let is_deadline = status.code() == Code::DeadlineExceeded;
+        Poll::Ready(Err(if is_deadline && !self.story.is_empty() {
+            self.story.deadline_exceeded(&self.call.expiry)
+        } else {
+            status
+        }))
+    }
+
+    fn add(&mut self, number: u32) {
+        let service = self.call.shared.service();
+        self.running.push(Hedge::ready(number, service));
+    }
+
+    /// Polls each attempt, those that are added meanwhile too, until one decides the call.
+    fn poll_running(&mut self, cx: &mut Context<'_>) -> Option<Answer<R>> {
+        let mut index = 0;
+        while let Some(hedge) = self.running.get_mut(index) {
+            match hedge.poll(&mut self.call, &self.hedges, cx) {
+                Poll::Pending => index += 1,
+                Poll::Ready(result) => {
+                    let hedge = self.running.remove(index);
+                    let answer = self.on_result(&hedge, result, cx);
+                    if answer.is_some() {
+                        return answer;
+                    }
+                }
+            }
+        }
+        None
+    }
+
+    /// What an attempt that is over means for the call; `None` when the call goes on.
+    fn on_result(
+        &mut self,
+        hedge: &Hedge<S, S::Future>,
+        result: Result<Response<R>, Status>,
+        cx: &Context<'_>,
+    ) -> Option<Answer<R>> {
+        match self.owns(hedge, cx) {
+            None => {}
+            // It has lost: what it says is of no interest.
+            Some(false) => return None,
+            Some(true) => {
+                self.running.clear();
+                self.state.commit();
+            }
+        }
+        let result = match result {
+            Ok(response) => match head_status(&response) {
+                code @ (None | Some(Code::Ok)) => return self.win(hedge, code, response),
+                Some(code) => Ok((code, response)),
+            },
+            Err(status) => Err(status),
+        };
+        match (self.on_failure(hedge, &result), result) {
+            (HedgeDecision::Transparent, _) => {
+                self.unsent += 1;
+                let service = self.call.shared.service();
+                let again = match self.unsent {
+                    1 => Hedge::ready(hedge.number, service),
+                    _ => Hedge::paused(hedge.number, service),
+                };
+                self.running.push(again);
+                None
+            }
+            (HedgeDecision::Wait, result) => {
+                self.last = self.running.is_empty().then(|| status_of(result));
+                None
+            }
+            (HedgeDecision::Stop(stop), Err(status)) => {
+                let status = self.story.fail(&self.call.expiry, stop, status);
+                Some(Err(self.call.status(status)))
+            }
+            (HedgeDecision::Stop(_), Ok((code, mut response))) => {
+                if let Some(status) = self.call.given_up(code) {
+                    return Some(Err(status));
+                }
+                self.story.annotate(&mut response);
+                self.win(hedge, Some(code), response)
+            }
+        }
+    }
+
+    /// The response that decides the call, unless the request is another attempt's by now.
+    fn win(
+        &mut self,
+        hedge: &Hedge<S, S::Future>,
+        code: Option<Code>,
+        mut response: Response<R>,
+    ) -> Option<Answer<R>> {
+        let attempts = self.state.started();
+        if attempts > 1 || self.call.shared.settings.config.name_endpoints {
+            story::name(&mut response, attempts, Some(&mut self.story));
+        }
+        let source = self.call.source.as_mut();
+        if source.is_some_and(|source| !source.claim(hedge.reader)) {
+            return None;
+        }
+        Some(Ok(response.map(|body| self.call.deliver(code, body))))
+    }
+
+    #[cold]
+    fn on_failure(
+        &mut self,
+        hedge: &Hedge<S, S::Future>,
+        result: &Result<(Code, Response<R>), Status>,
+    ) -> HedgeDecision {
+        let mut failed = match result {
+            Ok((code, response)) => Failed::of_response(*code, response),
+            Err(status) => Failed::of_status(status),
+        };
+        let source = self.call.source.as_ref();
+        let replay = source.and_then(|source| source.replay());
+        failed.failure.is_final |= replay.is_some_and(|replay| replay.has_failed());
+        let method = self.call.expiry.method();
+        let decision = self.state.on_failure(
+            Instant::now().into_std(),
+            &failed.failure,
+            method.and_then(|it| it.throttle.as_deref()),
+        );
+        let summary = failed.summary(hedge.number);
+        tracing::debug!(
+            path = self.call.expiry.path(),
+            attempt = %summary,
+            message = %summary.message,
+            running = self.state.running(),
+            ?decision,
+            "hedged attempt failed"
+        );
+        if decision != HedgeDecision::Transparent {
+            self.story.push(summary);
+        }
+        decision
+    }
+}
+
+/// What a failed attempt has said, without its stream.
+fn status_of<R>(result: Result<(Code, Response<R>), Status>) -> Status {
+    match result {
+        Err(status) => status,
+        Ok((code, response)) => Status::from_header_map(response.headers())
+            .unwrap_or_else(|| Status::new(code, format!("HTTP status {}", response.status()))),
+    }
+}
+
+impl<S, B> fmt::Debug for Hedging<S, B>
+where
+    S: Service<Request<ReplayBody<B>>>,
+{
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Hedging")
+            .field("state", &self.state)
+            .field("story", &self.story)
+            .finish_non_exhaustive()
+    }
+}
