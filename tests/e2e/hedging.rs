@@ -31,7 +31,10 @@ async fn channel(servers: &[UserServer], config: &str) -> Channel {
 
 /// All endpoints of `channel` have nothing on their way.
 fn is_at_rest(channel: &Channel) -> bool {
-    channel.endpoints().iter().all(|one| one.in_flight == 0)
+    channel
+        .endpoints()
+        .iter()
+        .all(|one| one.stats.in_flight() == 0)
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use evenkeel::errors::{CallFailed, cause};
-use evenkeel::{BreakerConfig, Channel};
+use evenkeel::{Answered, BreakerConfig, Channel};
 use evenkeel_testkit::pb::{GetByIdRequest, ImportUsersRequest, SyncUsersRequest, User};
 use evenkeel_testkit::{Behaviour, Fault, FaultProxy, UserServer, within};
 use tonic::{Code, Request};
@@ -345,4 +345,33 @@ async fn a_call_whose_connection_breaks_fails_over() {
     assert_eq!(other.unwrap(), servers[1].name());
     let seen = servers[1].seen();
     assert_eq!((seen.total_calls(), seen.retries()), (2, 1));
+}
+
+#[tokio::test]
+async fn responses_name_their_endpoint_if_asked_to_and_after_a_retry_always() {
+    let servers = servers(2).await;
+    let first = channel(&servers, &retrying(2)).await;
+    let builder = builder(addresses(&servers)).name_endpoints(true);
+    let named = builder.service_config(retrying(2)).build().unwrap();
+    all_ready(&named, 2).await;
+    let answered = async |channel: &Channel| {
+        let mut client = Client::new(channel.clone());
+        let response = client.get_by_id(GetByIdRequest { id: 7 }).await.unwrap();
+        let name = served_by(&response);
+        let server = servers.iter().find(|server| server.name() == name).unwrap();
+        let answered = response.extensions().get::<Answered>().cloned();
+        answered.map(|answered| {
+            let endpoint = answered.endpoint.unwrap();
+            assert_eq!(endpoint.to_string(), server.address().to_string());
+            answered.attempts
+        })
+    };
+    assert_eq!(answered(&first).await, None);
+    assert_eq!(answered(&named).await, Some(1));
+
+    servers[0].behave(Behaviour::fail(Code::Unavailable));
+    for channel in [&first, &named] {
+        let attempts = [answered(channel).await, answered(channel).await];
+        assert!(attempts.contains(&Some(2)), "{attempts:?}");
+    }
 }

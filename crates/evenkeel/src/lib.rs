@@ -41,8 +41,8 @@ pub use evenkeel_balance::{
     BalanceLayer, ConnectLayer, EndpointLayer, EndpointReport, SubchannelConfig,
 };
 pub use evenkeel_core::{
-    Address, Availability, BreakerState, ConnectivityState, Endpoint, EndpointId, EndpointStats,
-    Metadata, Target, WaitForReady, error as errors,
+    Address, Answered, Availability, BreakerState, ConnectivityState, Endpoint, EndpointId,
+    EndpointStats, Metadata, Target, WaitForReady, error as errors,
 };
 // What a custom LB policy is made of.
 pub use evenkeel_core::{

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use evenkeel_core::error::{
     AttemptError, BreakerOpen, CallDropped, CallFailed, DeadlineExceeded, cause,
 };
-use evenkeel_core::{Address, Attempt, Deadline, Endpoint, EndpointId, Picked, Progress};
+use evenkeel_core::{Address, Answered, Attempt, Deadline, Endpoint, EndpointId, Picked, Progress};
 use evenkeel_service_config::ServiceConfig;
 use futures_util::FutureExt;
 use http::{HeaderValue, Request, Response};
@@ -191,6 +191,41 @@ async fn a_failing_response_tells_its_attempts_in_its_metadata() {
         response.headers()["evenkeel-attempts"],
         "1 10.0.0.1:80 UNAVAILABLE; 2 NOT_FOUND"
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_after_failures_tells_of_them() {
+    let (inner, service) = retrying();
+    inner.reply(|| unavailable(1)).reply(|| {
+        ok("hello".into()).map(|mut response| {
+            response.extensions_mut().insert(picked(2));
+            response
+        })
+    });
+    let response = service.oneshot(unary("hello")).await.unwrap();
+    let answered = response.extensions().get::<Answered>().unwrap();
+    assert_eq!((answered.attempts, answered.failed.len()), (2, 1));
+    assert_eq!(
+        answered.to_string(),
+        "10.0.0.2:80, 2 attempts; failed: 1 10.0.0.1:80 UNAVAILABLE"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_first_answer_is_named_only_when_that_is_asked_for() {
+    for name_endpoints in [false, true] {
+        let config = RetryConfig {
+            name_endpoints,
+            ..RetryConfig::default()
+        };
+        let (inner, service) = service(&RetryLayer::new(&self::config()).with_config(config));
+        inner.echo();
+        let response = service.oneshot(unary("hello")).await.unwrap();
+        let answered = response.extensions().get::<Answered>();
+        assert_eq!(answered.map(|it| it.attempts), name_endpoints.then_some(1));
+        let told = inner.heads()[0].extensions.get::<Attempt>().is_some();
+        assert_eq!(told, name_endpoints, "so that whoever picks names it");
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -400,3 +400,23 @@ async fn a_committed_attempt_that_fails_is_the_calls_failure() {
     assert_eq!(status.code(), Code::Unavailable);
     assert_eq!(inner.calls(), 1);
 }
+
+#[tokio::test(start_paused = true)]
+async fn the_answer_says_how_many_attempts_there_were_and_which_had_failed() {
+    let (inner, service) = hedging(4);
+    later(&inner, 30, || unavailable(1));
+    hang(&inner, &Arc::new(()));
+    later(&inner, 10, || {
+        ok("third".into()).map(|mut response| {
+            response.extensions_mut().insert(picked(3));
+            response
+        })
+    });
+    let response = service.oneshot(unary("hello")).await.unwrap();
+    let answered = response.extensions().get::<Answered>().unwrap();
+    assert_eq!(answered.attempts, 3);
+    assert_eq!(
+        answered.to_string(),
+        "10.0.0.3:80, 3 attempts; failed: 1 10.0.0.1:80 UNAVAILABLE"
+    );
+}
