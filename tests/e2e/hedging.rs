@@ -6,6 +6,7 @@ use evenkeel::{BreakerConfig, Channel};
 use evenkeel_testkit::pb::{ImportUsersRequest, User};
 use evenkeel_testkit::{Behaviour, UserServer, within};
 use futures_util::{StreamExt, stream};
+use tokio::task::JoinSet;
 use tonic::Code;
 
 use crate::{
@@ -77,7 +78,8 @@ async fn without_a_delay_each_attempt_has_an_endpoint_of_its_own() {
     }
     let channel = channel(&servers, &hedging("round_robin", 3, "0s")).await;
     let mut client = Client::new(channel.clone());
-    let answered = tokio::spawn(async move { call(&mut client).await });
+    let mut calls = JoinSet::new();
+    calls.spawn(async move { call(&mut client).await });
     for server in &servers {
         server
             .wait_for("an attempt at each", |seen| seen.in_flight == 1)
@@ -90,7 +92,8 @@ async fn without_a_delay_each_attempt_has_an_endpoint_of_its_own() {
     previous.sort();
     assert_eq!(previous, [[0, 0, 1], [0, 1, 0], [1, 0, 0]]);
     servers[2].behave(Behaviour::Answer);
-    assert_eq!(answered.await.unwrap().unwrap(), servers[2].name());
+    let answered = calls.join_next().await.unwrap().unwrap();
+    assert_eq!(answered.unwrap(), servers[2].name());
     for server in &servers[..2] {
         server
             .wait_for("the losers to be reset", |seen| {
@@ -129,13 +132,14 @@ async fn a_caller_that_gives_up_cancels_every_attempt() {
     }
     let channel = channel(&servers, &hedging("round_robin", 3, "0s")).await;
     let mut client = Client::new(channel.clone());
-    let given_up = tokio::spawn(async move { call(&mut client).await });
+    let mut calls = JoinSet::new();
+    calls.spawn(async move { call(&mut client).await });
     for server in &servers {
         server
             .wait_for("an attempt at each", |seen| seen.in_flight == 1)
             .await;
     }
-    given_up.abort();
+    calls.abort_all();
     for server in &servers {
         server
             .wait_for("all to be reset", |seen| {

@@ -7,6 +7,7 @@ use evenkeel_policy::hedge::HedgingPolicy;
 use evenkeel_service_config::ParseOptions;
 use http_body_util::{BodyExt, StreamBody};
 use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinSet;
 use tokio::time::sleep;
 use tokio_stream::wrappers::UnboundedReceiverStream;
 
@@ -27,6 +28,15 @@ fn hedging(max_attempts: u32) -> (Inner, Retry<Inner>) {
 
 fn millis(millis: u64) -> Duration {
     Duration::from_millis(millis)
+}
+
+/// A call that goes on while the test does something else; ends when it is dropped.
+fn running<T: Send + 'static>(
+    call: impl Future<Output = T> + Send + 'static,
+) -> impl Future<Output = T> {
+    let mut calls = JoinSet::new();
+    calls.spawn(call);
+    async move { calls.join_next().await.unwrap().unwrap() }
 }
 
 /// An attempt that never answers, and holds `alive` while it runs.
@@ -73,16 +83,16 @@ async fn an_attempt_starts_each_delay_and_the_first_answer_ends_the_others() {
     assert_eq!(inner.calls(), 3);
     let heads = inner.heads();
     let hedges = |index: usize| heads[index].extensions.get::<Attempt>().unwrap();
-    for index in 0..3 {
+    for (index, head) in heads.iter().enumerate() {
         assert_eq!(hedges(index).number, index as u32 + 1);
         assert_eq!(hedges(index).hedges, hedges(0).hedges, "of one call");
         assert!(hedges(index).hedges.is_some());
         let previous = (index > 0).then(|| index.to_string());
         assert_eq!(
-            header(&heads[index], "grpc-previous-rpc-attempts"),
+            header(head, "grpc-previous-rpc-attempts"),
             previous.as_deref()
         );
-        assert_eq!(header(&heads[index], "x-user"), Some("someone"));
+        assert_eq!(header(head, "x-user"), Some("someone"));
     }
 }
 
@@ -190,11 +200,11 @@ async fn a_call_that_waits_for_a_throttled_attempt_has_its_last_failure() {
     let throttling = r#","retryThrottling":{"maxTokens":4,"tokenRatio":1}"#;
     let (inner, service) = service(&layer_of(3, throttling));
     inner.reply(|| pushed_back("1000"));
-    let call = tokio::spawn(service.clone().oneshot(unary("hello")));
+    let call = running(service.clone().oneshot(unary("hello")));
     sleep(millis(1)).await;
     inner.reply(|| pushed_back("-1"));
     service.oneshot(unary("other")).await.unwrap();
-    let status = call.await.unwrap().unwrap_err();
+    let status = call.await.unwrap_err();
     assert_eq!(status.code(), Code::Unavailable);
     assert_eq!(inner.calls(), 2);
 }
@@ -337,7 +347,7 @@ async fn attempts_of_a_stream_read_the_same_and_the_winner_reads_on_alone() {
     let (second, answer) = hand_over(&inner);
     messages.send(data("one")).unwrap();
     let budget = service.shared.settings.budget.clone();
-    let call = tokio::spawn(service.oneshot(request));
+    let call = running(service.oneshot(request));
     let (mut first, mut second) = (first.await.unwrap(), second.await.unwrap());
     assert_eq!(next(&mut first).await.unwrap().unwrap(), "one");
     messages.send(data("two")).unwrap();
@@ -348,7 +358,7 @@ async fn attempts_of_a_stream_read_the_same_and_the_winner_reads_on_alone() {
     assert_eq!(budget.used(), 6);
 
     answer.send(Ok(Response::new(endless([])))).unwrap();
-    let _response = call.await.unwrap().unwrap();
+    let _response = call.await.unwrap();
     assert_eq!(budget.used(), 0);
     messages.send(data("three")).unwrap();
     assert_eq!(next(&mut second).await.unwrap().unwrap(), "three");
@@ -367,7 +377,7 @@ async fn a_stream_that_outgrows_its_buffer_keeps_the_attempt_that_has_read_most(
     let (first, mut lost) = hand_over(&inner);
     let (second, answer) = hand_over(&inner);
     messages.send(data("12345")).unwrap();
-    let call = tokio::spawn(service.oneshot(request));
+    let call = running(service.oneshot(request));
     let (_first, mut second) = (first.await.unwrap(), second.await.unwrap());
     messages.send(data("67890")).unwrap();
     for expected in ["12345", "67890"] {
@@ -378,7 +388,7 @@ async fn a_stream_that_outgrows_its_buffer_keeps_the_attempt_that_has_read_most(
     sleep(millis(1_000)).await;
     assert_eq!(inner.calls(), 2, "and no more start");
     answer.send(ok("second".into())).unwrap();
-    let response = call.await.unwrap().unwrap();
+    let response = call.await.unwrap();
     assert_eq!(collect(response).await.0, "second");
 }
 
@@ -391,12 +401,12 @@ async fn a_committed_attempt_that_fails_is_the_calls_failure() {
     let (inner, service) = service(&layer_of(3, "").with_config(config));
     let (messages, request) = streaming();
     let (body, answer) = hand_over(&inner);
-    let call = tokio::spawn(service.oneshot(request));
+    let call = running(service.oneshot(request));
     let mut body = body.await.unwrap();
     messages.send(data("12345")).unwrap();
     assert_eq!(next(&mut body).await.unwrap().unwrap(), "12345");
     answer.send(Err(lost(1, Progress::Sent))).unwrap();
-    let status = call.await.unwrap().unwrap_err();
+    let status = call.await.unwrap_err();
     assert_eq!(status.code(), Code::Unavailable);
     assert_eq!(inner.calls(), 1);
 }
