@@ -22,6 +22,7 @@
 #[cfg(feature = "alloc")]
 pub mod alloc;
 pub mod etcd;
+pub mod interop;
 pub mod pb;
 pub mod port;
 pub mod proxy;
@@ -34,6 +35,7 @@ mod wait;
 mod worker;
 
 pub use etcd::EtcdServer;
+pub use interop::TestServer;
 pub use proxy::{Fault, FaultProxy};
 pub use server::{Behaviour, Method, OrcaLoadReport, Seen, UserServer};
 pub use trace::trace_init;
