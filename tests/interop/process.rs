@@ -1,0 +1,101 @@
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read, Seek};
+use std::net::SocketAddr;
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::thread::JoinHandle;
+
+use evenkeel_testkit::interop::Ended;
+use evenkeel_testkit::within;
+use tokio::sync::{oneshot, watch};
+
+/// A server in a process of its own; dropping this kills it.
+///
+/// It says `listening ADDRESS` once, and `ended PATH CODE` for each call.
+#[derive(Debug)]
+pub(crate) struct Process {
+    child: Child,
+    address: SocketAddr,
+    ended: watch::Receiver<Vec<Ended>>,
+    reader: Option<JoinHandle<()>>,
+}
+
+impl Process {
+    /// Starts it and waits until it listens.
+    pub(crate) async fn start(mut command: Command) -> Self {
+        let mut log = tempfile::tempfile().unwrap();
+        let child = command
+            // It ends when this does, should nobody be left to kill it.
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(log.try_clone().unwrap())
+            .spawn();
+        let mut child = child.unwrap_or_else(|error| panic!("{command:?}: {error}"));
+        let said = child.stdout.take().expect("it is a pipe");
+        let (listening, address) = oneshot::channel();
+        let (sender, ended) = watch::channel(Vec::new());
+        let reader = std::thread::spawn(move || read(said, listening, &sender));
+        let mut server = Self {
+            child,
+            address: ([127, 0, 0, 1], 0).into(),
+            ended,
+            reader: Some(reader),
+        };
+        match within("a server that listens", address).await {
+            Ok(address) => server.address = address,
+            Err(_) => panic!("{command:?} does not start; it says:\n{}", text(&mut log)),
+        }
+        server
+    }
+
+    /// Where clients reach it.
+    pub(crate) const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The calls that have ended, in their order.
+    pub(crate) fn ended(&self) -> watch::Receiver<Vec<Ended>> {
+        self.ended.clone()
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // An error says that it has ended by itself.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if let Some(reader) = self.reader.take() {
+            // What it has to say was said.
+            let _ = reader.join();
+        }
+    }
+}
+
+fn read(
+    said: ChildStdout,
+    listening: oneshot::Sender<SocketAddr>,
+    ended: &watch::Sender<Vec<Ended>>,
+) {
+    let mut listening = Some(listening);
+    for line in BufReader::new(said).lines().map_while(Result::ok) {
+        match line.split(' ').collect::<Vec<_>>()[..] {
+            ["listening", address] => {
+                if let Some(listening) = listening.take() {
+                    // An error says that nobody waits any more.
+                    let _ = listening.send(address.parse().unwrap());
+                }
+            }
+            ["ended", path, code] => {
+                let (path, code) = (path.to_owned(), code.parse().unwrap());
+                ended.send_modify(|ended| ended.push(Ended { path, code }));
+            }
+            _ => {}
+        }
+    }
+}
+
+fn text(log: &mut File) -> String {
+    let mut text = String::new();
+    log.rewind().unwrap();
+    log.read_to_string(&mut text).unwrap();
+    text
+}
