@@ -12,6 +12,7 @@ mod a58_weighted_round_robin;
 mod a61_pick_first;
 mod a62_pick_first;
 mod a68_random_subsetting;
+mod a6_hedging;
 mod a6_retries;
 mod a6_throttling;
 mod a6_transparent_retries;
