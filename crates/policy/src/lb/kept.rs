@@ -18,28 +18,40 @@ impl<T> Kept<T> {
     /// Forgets the endpoints that are gone, and begins with `new` for those that are new. Whether
     /// the list is another than before.
     ///
-    /// Lists rarely change, and then a little at a time: what is the same at both ends stays
-    /// where it is, and only what is between is looked up.
+    /// Lists rarely change, and then a little at a time: whoever still follows those that it
+    /// followed before is passed on as it is, and only the others are looked up.
     pub(super) fn follow<I>(
         &mut self,
         list: &[I],
         id: impl Fn(&I) -> EndpointId,
         mut new: impl FnMut(&I) -> T,
     ) -> bool {
+        /// How many new ones in a row are looked past for one that stays.
+        const AHEAD: usize = 8;
         let same = |pair: &(&I, &(EndpointId, T))| id(pair.0) == pair.1.0;
         let head = zip(list, &self.0).take_while(same).count();
         if head == list.len() && head == self.0.len() {
             return false;
         }
-        let rest = zip(list[head..].iter().rev(), self.0[head..].iter().rev());
-        let tail = rest.take_while(same).count();
-        let moved = head..self.0.len() - tail;
-        let mut known: HashMap<_, _, BuildHasherDefault<HashId>> = self.0.drain(moved).collect();
-        let between = list[head..list.len() - tail].iter().map(|one| {
+        let mut rest = &list[head..];
+        let is_out_of_line = |one: &mut (EndpointId, T)| {
+            let found = rest.iter().take(AHEAD).position(|now| id(now) == one.0);
+            if let Some(place) = found {
+                rest = &rest[place + 1..];
+            }
+            found.is_none()
+        };
+        let mut elsewhere: HashMap<_, _, BuildHasherDefault<HashId>> =
+            self.0.extract_if(head.., is_out_of_line).collect();
+        let head = zip(list, &self.0).take_while(same).count();
+        let mut in_line = self.0.split_off(head).into_iter().peekable();
+        self.0.extend(list[head..].iter().map(|one| {
             let id = id(one);
-            (id, known.remove(&id).unwrap_or_else(|| new(one)))
-        });
-        self.0.splice(head..head, between);
+            in_line.next_if(|known| known.0 == id).unwrap_or_else(|| {
+                let known = elsewhere.remove(&id);
+                (id, known.unwrap_or_else(|| new(one)))
+            })
+        }));
         true
     }
 
@@ -49,6 +61,11 @@ impl<T> Kept<T> {
 
     pub(super) const fn len(&self) -> usize {
         self.0.len()
+    }
+
+    /// Whom it knows at this place of the list it follows.
+    pub(super) fn id(&self, place: usize) -> EndpointId {
+        self.0[place].0
     }
 
     /// What is known of the endpoint at this place of the list it follows.
