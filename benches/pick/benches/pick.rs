@@ -3,10 +3,11 @@
 //!
 //! In CPU time of the thread, in interleaved rounds. Two threads disturb each other only while both
 //! run: a round in which one of them was kept from its core, or that they did not run through
-//! together, does not count, and where no round is left, there is no figure. Usage:
+//! together, does not count, and where no round is left, there is no figure. POLICIES is what their names
+//! begin with. Usage:
 //!
 //! ```text
-//! cargo bench -p evenkeel-bench-pick -- [--rounds N] [--json FILE]
+//! cargo bench -p evenkeel-bench-pick -- [--only POLICIES] [--rounds N] [--json FILE]
 //! ```
 
 use std::hint::black_box;
@@ -60,6 +61,7 @@ struct Updated {
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut rounds = 15;
+    let mut only = String::new();
     let mut json = None;
     let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {
@@ -67,16 +69,21 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         match argument.as_str() {
             // What cargo adds.
             "--bench" => {}
+            "--only" => only = value()?,
             "--rounds" => rounds = value()?.parse()?,
             "--json" => json = Some(value()?),
             _ => return Err(format!("unknown argument: {argument}").into()),
         }
     }
+    let cases: Vec<Case> = ALL
+        .into_iter()
+        .filter(|case| case.name.starts_with(&only))
+        .collect();
     let found = Found {
         rounds,
         counting: counting_on_two(rounds),
-        picks: picks(rounds),
-        updates: updates(rounds)?,
+        picks: picks(&cases, rounds),
+        updates: updates(&cases, rounds)?,
     };
     print(&found);
     if let Some(file) = json {
@@ -85,8 +92,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-fn picks(rounds: usize) -> Vec<Picks> {
-    let each = |endpoints| ALL.into_iter().map(move |case: Case| (case, endpoints));
+fn picks(cases: &[Case], rounds: usize) -> Vec<Picks> {
+    let each = |endpoints| cases.iter().map(move |case| (*case, endpoints));
     let cases = ENDPOINTS.into_iter().flat_map(each);
     let (mut found, picking): (Vec<_>, Vec<_>) = cases
         .map(|(case, endpoints)| {
@@ -207,12 +214,12 @@ fn on_two(run: impl Fn(u64) + Sync) -> Option<f64> {
     (is_undisturbed && together).then(|| slower.0.ns / PICKS_ON_TWO as f64)
 }
 
-fn updates(rounds: usize) -> std::io::Result<Vec<Updated>> {
+fn updates(cases: &[Case], rounds: usize) -> std::io::Result<Vec<Updated>> {
     let mut found = Vec::new();
     std::thread::scope(|scope| {
         let measured = scope.spawn(|| {
             cpu::pin(cpu::CLIENT);
-            for case in ALL {
+            for &case in cases {
                 let endpoints = 10_000;
                 let mut channel = Channel::new(case, endpoints)?;
                 for (name, change) in CHANGES {
