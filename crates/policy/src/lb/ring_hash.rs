@@ -1,5 +1,6 @@
 mod config;
 mod hash_on;
+mod key;
 mod layout;
 mod loads;
 mod members;
@@ -115,16 +116,16 @@ impl RingHash {
     }
 
     fn layout(&mut self, view: &View<'_>) -> Arc<Layout> {
-        if self.members.follow(view.endpoints) {
-            self.layout = None;
+        let changed = self.members.follow(view.endpoints);
+        if let Some(layout) = &self.layout
+            && !changed
+            && layout.suits(&self.config)
+        {
+            return layout.clone();
         }
-        let layout = self.layout.get_or_insert_with(|| {
-            let config = &self.config;
-            let sizes = (config.min_ring_size, config.max_ring_size);
-            let bounded = config.bounded_load_factor.is_some();
-            Arc::new(Layout::new(&self.members, view.endpoints, sizes, bounded))
-        });
-        layout.clone()
+        let before = self.layout.as_deref();
+        let layout = Layout::new(before, &mut self.members, view.endpoints, &self.config);
+        self.layout.insert(Arc::new(layout)).clone()
     }
 
     /// Tells the endpoint at `place` to connect.

@@ -61,15 +61,7 @@ impl BuildPolicy for RingHashConfig {
         let Some(running) = running.downcast_mut::<RingHash>() else {
             return false;
         };
-        let config = self.clone().within_bounds();
-        let layout = |config: &Self| {
-            let bounded = config.bounded_load_factor.is_some();
-            (config.min_ring_size, config.max_ring_size, bounded)
-        };
-        if layout(&config) != layout(&running.config) {
-            running.layout = None;
-        }
-        running.config = config;
+        running.config = self.clone().within_bounds();
         true
     }
 }

@@ -1,11 +1,14 @@
-use std::cmp::Ordering;
+mod changes;
 
-use super::members::{Member, Members};
+use std::iter::zip;
 
-/// The ring: entries by their hash, each of one endpoint. Never empty.
+use self::changes::Changes;
+use super::members::Members;
+
+/// The ring: entries by their hash, each of one endpoint. Empty only before there is an endpoint.
 ///
 /// Hashes and places apart: a search reads hashes only.
-#[derive(Debug)]
+#[derive(Debug, Default, PartialEq)]
 pub(super) struct Ring {
     hashes: Box<[u64]>,
     /// The place in the view of each entry's endpoint.
@@ -17,54 +20,57 @@ pub(super) struct Ring {
 }
 
 impl Ring {
-    /// A ring of `members`, which are not none; `least` and `most` are sizes of at least 1.
+    /// The ring of `members`, which are not none, made from the one that was made of them before
+    /// they changed: only what has changed is hashed and sorted. `least` and `most` are sizes of at
+    /// least 1.
     ///
-    /// Each has a share of the entries by its weight. There are as many as it takes for the
-    /// lightest to have as many whole ones as it would have of `least`, and no more than `most`.
-    pub(super) fn new(members: &Members, least: u64, most: u64) -> Self {
-        // By their hashes, so that rounding favours the same ones in every client.
-        let mut order: Vec<(&Member, u32)> = members.iter().zip(0..).collect();
-        order.sort_unstable_by(|one, other| rank(one.0, other.0));
-        let total: f64 = members.iter().map(|one| one.weight).sum();
-        let size = size(members, total, least, most);
-        let mut entries = Vec::with_capacity(size.ceil() as usize);
-        let (mut made, mut weights) = (0.0, 0.0);
-        for (rank, (member, _)) in (0_u32..).zip(&order) {
-            weights += member.weight;
-            let target = size * weights / total;
-            let mut key = None;
-            let mut number = 0;
-            while made < target {
-                let hash = match number {
-                    0 => member.first,
-                    _ => key.get_or_insert_with(|| member.key()).entry(number),
-                };
-                entries.push((hash, rank));
-                number += 1;
-                made += 1.0;
+    /// It is the one that would be made from nothing.
+    pub(super) fn next(&self, members: &mut Members, least: u64, most: u64) -> Self {
+        let moved = members.rank();
+        let changes = Changes::new(members, least, most);
+        let is_before = |one: &(u64, u32), other: &(u64, u32)| {
+            let by_rank = || members.compare(one.1, other.1);
+            one.0.cmp(&other.0).then_with(by_rank).is_lt()
+        };
+        let mut hashes = Vec::with_capacity(changes.size);
+        let mut places = Vec::with_capacity(changes.size);
+        let mut push = |(hash, place)| {
+            hashes.push(hash);
+            places.push(place);
+        };
+        let mut added = changes.added.into_iter().peekable();
+        let mut dropped = changes.dropped.into_iter().peekable();
+        for (hash, place) in zip(&self.hashes, &self.places) {
+            let Some(place) = moved[*place as usize] else {
+                continue;
+            };
+            let entry = (*hash, place);
+            if dropped.next_if_eq(&entry).is_some() {
+                continue;
             }
+            while let Some(new) = added.next_if(|new| is_before(new, &entry)) {
+                push(new);
+            }
+            push(entry);
         }
-        entries.sort_unstable();
-        for (_, rank) in &mut entries {
-            *rank = order[*rank as usize].1;
-        }
-        Self::sorted(&entries)
+        added.for_each(push);
+        Self::sorted(hashes.into(), places.into())
     }
 
-    fn sorted(entries: &[(u64, u32)]) -> Self {
-        let bits = entries.len().ilog2().max(1);
+    fn sorted(hashes: Box<[u64]>, places: Box<[u32]>) -> Self {
+        let bits = hashes.len().ilog2().max(1);
         let shift = u64::BITS - bits;
         let mut parts = Vec::with_capacity((1 << bits) + 1);
-        for (entry, (hash, _)) in (0_u32..).zip(entries) {
+        for (entry, hash) in (0_u32..).zip(&hashes) {
             let part = (hash >> shift) as usize;
             while parts.len() <= part {
                 parts.push(entry);
             }
         }
-        parts.resize((1 << bits) + 1, entries.len() as u32);
+        parts.resize((1 << bits) + 1, hashes.len() as u32);
         Self {
-            hashes: entries.iter().map(|entry| entry.0).collect(),
-            places: entries.iter().map(|entry| entry.1).collect(),
+            hashes,
+            places,
             parts: parts.into(),
             shift,
         }
@@ -94,20 +100,6 @@ impl Ring {
     pub(super) fn place(&self, entry: usize) -> usize {
         self.places[entry] as usize
     }
-}
-
-/// Which of two comes first, where both have the same place on the ring too: by their addresses, which
-/// every client sees alike, whatever the order of its list.
-fn rank(one: &Member, other: &Member) -> Ordering {
-    (one.first, one.address()).cmp(&(other.first, other.address()))
-}
-
-/// How many entries there shall be, not rounded.
-fn size(members: &Members, total: f64, least: u64, most: u64) -> f64 {
-    let weights = members.iter().map(|one| one.weight);
-    let lightest = weights.fold(f64::INFINITY, f64::min) / total;
-    // A share that is too small to be told from 0 makes no number; then `most` it is.
-    ((lightest * least as f64).ceil() / lightest).min(most as f64)
 }
 
 #[cfg(test)]
