@@ -5,6 +5,7 @@
 mod a113_pick_first;
 mod a21_service_config;
 mod a24_lb_config;
+mod a2_service_config_choices;
 mod a42_ring_hash;
 mod a48_least_request;
 mod a50_outlier_detection;
@@ -16,5 +17,7 @@ mod a6_hedging;
 mod a6_retries;
 mod a6_throttling;
 mod a6_transparent_retries;
+mod a76_ring_hash;
 mod chosen;
+mod ring;
 mod servers;
