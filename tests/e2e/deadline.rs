@@ -9,7 +9,7 @@ use futures_util::StreamExt;
 use tokio::time::Instant;
 use tonic::{Code, Request, Status};
 
-use crate::{Client, builder, call, channel, config, list, servers};
+use crate::{Client, addresses, builder, call, channel, config, list, servers};
 
 const SHORT: &str = r#""timeout": "0.1s""#;
 
@@ -18,6 +18,33 @@ fn is_deadline(status: &Status, path: &str) {
     assert_eq!(status.code(), Code::DeadlineExceeded, "{status}");
     let error = cause::<DeadlineExceeded>(status).expect("it is known as our own deadline");
     assert_eq!(error.path, path);
+}
+
+/// The status says that these had not answered.
+#[track_caller]
+fn names(status: &Status, servers: &[UserServer]) {
+    let error = cause::<DeadlineExceeded>(status).unwrap();
+    let mut told: Vec<_> = error.waited_for.iter().map(ToString::to_string).collect();
+    let mut expected = addresses(servers);
+    told.sort();
+    expected.sort();
+    assert_eq!(told, expected);
+    for address in expected {
+        assert!(status.message().contains(&address), "{status}");
+    }
+}
+
+#[tokio::test]
+async fn each_attempt_of_a_hedged_call_is_named_that_has_not_answered() {
+    let servers = servers(2).await;
+    for server in &servers {
+        server.behave(Behaviour::Hang);
+    }
+    let hedging = r#""timeout": "0.1s", "hedgingPolicy": {"maxAttempts": 2}"#;
+    let mut client = Client::new(channel(&servers, &config("round_robin", hedging)).await);
+    let status = call(&mut client).await.unwrap_err();
+    is_deadline(&status, "/UserService/GetById");
+    names(&status, &servers);
 }
 
 #[tokio::test]
@@ -31,6 +58,7 @@ async fn a_hanging_server_costs_the_methods_timeout_and_sees_the_reset() {
     let mut client = Client::new(channel(&servers, &only_this).await);
     let status = call(&mut client).await.unwrap_err();
     is_deadline(&status, "/UserService/GetById");
+    names(&status, &servers[..1]);
     let seen = servers[0]
         .wait_for("the reset", |seen| seen.cancelled == 1)
         .await;
@@ -102,6 +130,7 @@ async fn a_deadline_ends_a_response_stream_between_two_messages() {
     }
     let status = within("the end", users.message()).await.unwrap_err();
     is_deadline(&status, "/UserService/ListUsers");
+    names(&status, &servers);
     assert!(begun.elapsed() >= Duration::from_secs(1), "not early");
     servers[0]
         .wait_for("the reset", |seen| seen.cancelled == 1)

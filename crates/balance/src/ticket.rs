@@ -6,7 +6,7 @@ use base64::Engine;
 use base64::alphabet::STANDARD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use evenkeel_core::error::{AttemptError, BoxError, cause};
-use evenkeel_core::observe::Ticket;
+use evenkeel_core::observe::{Ticket, waited_for};
 use evenkeel_core::{Admit, Connectivity, Outcome, Progress};
 use http::{HeaderMap, HeaderName};
 use tonic::{Code, Status, TimeoutExpired};
@@ -147,6 +147,9 @@ impl<S: Connectivity> EndpointTicket<S> {
             Outcome::Abandoned | Outcome::Failure(Code::Cancelled)
                 if self.deadline.is_some_and(|at| now() >= at) =>
             {
+                if outcome == Outcome::Abandoned {
+                    waited_for(&self.slot.picked().endpoint);
+                }
                 Outcome::Failure(Code::DeadlineExceeded)
             }
             outcome => outcome,

@@ -14,9 +14,11 @@
 //! | is cut in the middle | the error's code |
 //! | is dropped | [`Outcome::Abandoned`] |
 
+mod abandon;
 mod body;
 mod future;
 
+pub use abandon::{abandon, waited_for};
 pub use body::ObservedBody;
 pub use future::ObservedFuture;
 

@@ -103,7 +103,7 @@ where
                 {
                     return Poll::Ready(Some(Ok(frame)));
                 }
-                exceeded(this.expiry)
+                exceeded(this.expiry, this.inner.as_mut())
             }
             Poll::Ready(Some(Err(error))) => failed(error.into(), this.expiry),
             Poll::Ready(None) => return Poll::Ready(None),
@@ -112,7 +112,7 @@ where
                 if let Some(expiry) = this.expiry {
                     ready!(expiry.poll_boxed(this.timer, cx));
                 }
-                exceeded(this.expiry)
+                exceeded(this.expiry, this.inner.as_mut())
             }
         };
         this.inner.set(None);
@@ -159,10 +159,10 @@ fn is_late(
 }
 
 #[cold]
-fn exceeded(expiry: &Option<Expiry>) -> Status {
+fn exceeded<B>(expiry: &Option<Expiry>, mut inner: Pin<&mut Option<B>>) -> Status {
     let expiry = expiry.as_ref();
     let expiry = expiry.expect("only a call that has a deadline exceeds it");
-    expiry.exceeded("the response was not complete")
+    expiry.exceeded_by("the response was not complete", || inner.set(None))
 }
 
 #[cold]

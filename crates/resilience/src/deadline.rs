@@ -55,5 +55,5 @@ pub use future::ResponseFuture;
 pub use layer::DeadlineLayer;
 pub use service::Deadline;
 
-pub(crate) use expiry::{Expiry, NO_TIME};
+pub(crate) use expiry::{Expiry, NO_RESPONSE, NO_TIME};
 pub(crate) use terms::{Over, Terms};

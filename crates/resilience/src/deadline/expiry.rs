@@ -3,6 +3,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use evenkeel_core::error::{DeadlineExceeded, cause};
+use evenkeel_core::observe::abandon;
 use tokio::time::{Instant, Sleep, sleep_until};
 use tonic::{Code, Status, TimeoutExpired};
 
@@ -82,7 +83,15 @@ impl Expiry {
         timer.as_mut().poll(cx)
     }
 
-    /// The end of the call's time.
+    /// The end of the call's time, which is noticed here: `drop` ends the call's attempts.
+    #[cold]
+    pub(crate) fn exceeded_by(&self, last: &str, drop: impl FnOnce()) -> Status {
+        let waited_for = abandon(drop);
+        let error = DeadlineExceeded::new(self.path()).with_last(last);
+        error.with_endpoints(waited_for).into()
+    }
+
+    /// The end of the call's time, as someone else has noticed it.
     #[cold]
     pub(crate) fn exceeded(&self, last: impl Into<String>) -> Status {
         DeadlineExceeded::new(self.path()).with_last(last).into()
@@ -105,3 +114,6 @@ impl Expiry {
 
 /// Why a call fails whose time is over before it has begun.
 pub(crate) const NO_TIME: &str = "there was no time to send it";
+
+/// What a call was waiting for whose time is over before the response has begun.
+pub(crate) const NO_RESPONSE: &str = "no response yet";

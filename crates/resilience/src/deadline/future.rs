@@ -13,7 +13,7 @@ use pin_project_lite::pin_project;
 use tokio::time::Sleep;
 use tonic::Status;
 
-use super::expiry::{Expiry, NO_TIME};
+use super::expiry::{Expiry, NO_RESPONSE, NO_TIME};
 use crate::ResponseBody;
 
 pin_project! {
@@ -79,8 +79,10 @@ where
             }
             Poll::Pending => {
                 ready!(this.expiry.poll(this.timer, cx));
-                this.inner.set(None);
-                Poll::Ready(Err(this.expiry.exceeded("no response yet")))
+                let mut inner = this.inner;
+                Poll::Ready(Err(this
+                    .expiry
+                    .exceeded_by(NO_RESPONSE, || inner.set(None))))
             }
         }
     }

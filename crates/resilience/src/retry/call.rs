@@ -80,7 +80,9 @@ where
         let at = self.expiry.at();
         let left = at.map(|at| at.saturating_duration_since(Instant::now()));
         if left == Some(Duration::ZERO) {
-            return Err(self.deadline_exceeded());
+            let nothing = Story::default();
+            let story = self.failures.as_ref().map_or(&nothing, |it| &it.story);
+            return Err(story.no_time_left(&self.expiry));
         }
         let source = self.source.as_mut();
         let source = source.expect("an attempt is only decided for what can be sent again");
@@ -213,23 +215,24 @@ impl<S, B> Call<S, B> {
         ResponseBody::new(body, expiry, throttle, limit)
     }
 
-    /// Ready when the call is to be ended.
+    /// Ready when the call is to be ended: because of its request, or, if there is no status, because
+    /// its time is over.
     #[inline]
     pub(super) fn poll_end(
         &mut self,
         timer: Pin<&mut Option<Sleep>>,
         cx: &mut Context<'_>,
-    ) -> Poll<Status> {
+    ) -> Poll<Option<Status>> {
         if self.too_large.is_some()
             && let Some(status) = poll_too_large(&mut self.too_large, cx)
         {
-            return Poll::Ready(status);
+            return Poll::Ready(Some(status));
         }
         if !self.ends {
             return Poll::Pending;
         }
         ready!(self.expiry.poll(timer, cx));
-        Poll::Ready(self.expiry.exceeded("no response yet"))
+        Poll::Ready(None)
     }
 
     /// When the call must have ended.
@@ -274,11 +277,12 @@ impl<S, B> Call<S, B> {
         }
     }
 
-    /// The call's time is over between two attempts.
-    fn deadline_exceeded(&self) -> Status {
+    /// The call's time is over; `drop` ends the attempt that is running.
+    #[cold]
+    pub(super) fn deadline_exceeded(&self, drop: impl FnOnce()) -> Status {
         let nothing = Story::default();
         let story = self.failures.as_ref().map_or(&nothing, |it| &it.story);
-        story.deadline_exceeded(&self.expiry)
+        story.deadline_exceeded(&self.expiry, drop)
     }
 }
 

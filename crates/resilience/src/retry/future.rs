@@ -157,7 +157,14 @@ where
         }
         // The call went first: what it waits for in vain is known there.
         let status = ready!(call.poll_end(this.timer, cx));
-        this.stage.set(Stage::Failed { status: None });
+        let over = Stage::Failed { status: None };
+        let status = match status {
+            Some(status) => {
+                this.stage.set(over);
+                status
+            }
+            None => call.deadline_exceeded(|| this.stage.set(over)),
+        };
         *this.call = None;
         Poll::Ready(Err(status))
     }

@@ -155,13 +155,16 @@ where
             }
         }
         let status = ready!(self.call.poll_end(self.timer.as_mut(), cx));
+        let Self {
+            running,
+            story,
+            call,
+            ..
+        } = self;
+        let exceeded = || story.deadline_exceeded(&call.expiry, || running.clear());
+        let status = status.unwrap_or_else(exceeded);
         self.running.clear();
-        let is_deadline = status.code() == Code::DeadlineExceeded;
-        Poll::Ready(Err(if is_deadline && !self.story.is_empty() {
-            self.story.deadline_exceeded(&self.call.expiry)
-        } else {
-            status
-        }))
+        Poll::Ready(Err(status))
     }
 
     fn add(&mut self, number: u32) {

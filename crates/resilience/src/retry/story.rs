@@ -2,12 +2,13 @@ use std::mem;
 use std::sync::Arc;
 
 use evenkeel_core::error::{AttemptSummary, CallFailed, DeadlineExceeded, cause};
+use evenkeel_core::observe::abandon;
 use evenkeel_core::{Answered, Picked};
 use evenkeel_policy::retry::Stop;
 use http::{HeaderName, HeaderValue, Response};
 use tonic::Status;
 
-use crate::deadline::Expiry;
+use crate::deadline::{Expiry, NO_RESPONSE};
 
 static ATTEMPTS: HeaderName = HeaderName::from_static("evenkeel-attempts");
 
@@ -20,15 +21,11 @@ impl Story {
         self.0.push(attempt);
     }
 
-    pub(super) const fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
     /// The status of a call whose last attempt failed without a response.
     pub(super) fn fail(&mut self, expiry: &Expiry, stop: Stop, last: Status) -> Status {
         let is_known = cause::<DeadlineExceeded>(&last).is_some();
         if stop == Stop::Deadline && !is_known {
-            return self.deadline_exceeded(expiry);
+            return self.no_time_left(expiry);
         }
         match self.0.len() {
             0 | 1 => last,
@@ -47,14 +44,25 @@ impl Story {
         }
     }
 
-    /// The call's time is over.
-    pub(super) fn deadline_exceeded(&self, expiry: &Expiry) -> Status {
+    /// The call's time is over between two attempts.
+    pub(super) fn no_time_left(&self, expiry: &Expiry) -> Status {
         let mut error = DeadlineExceeded::new(expiry.path());
         if let Some(last) = self.0.last() {
             let story = AttemptSummary::story(&self.0);
             error = error.with_last(format!("{}; attempts: {story}", last.message));
         }
         error.into()
+    }
+
+    /// The call's time is over; `drop` ends the attempts that are running.
+    pub(super) fn deadline_exceeded(&self, expiry: &Expiry, drop: impl FnOnce()) -> Status {
+        let waited_for = abandon(drop);
+        let mut last = NO_RESPONSE.to_owned();
+        if !self.0.is_empty() {
+            last += &format!("; failed before: {}", AttemptSummary::story(&self.0));
+        }
+        let error = DeadlineExceeded::new(expiry.path()).with_last(last);
+        error.with_endpoints(waited_for).into()
     }
 }
 
