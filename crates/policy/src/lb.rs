@@ -44,68 +44,45 @@
 //! Here ejections can be taken back when there are too many, and endpoints that come back by that do
 //! not start slowly. [`Wrapper`] and [`BuildWrapper`] are what a wrapper of your own is made of.
 //!
+//! # Where they are
+//!
+//! In `lb/leaf` those that choose an endpoint themselves, in `lb/wrapping` those around another
+//! policy, in `lb/shared` what they are made of; each in a file, and a folder, of its own name.
+//!
 //! [`View`]: evenkeel_core::View
 //! [`Picker`]: evenkeel_core::Picker
 
-mod child;
-mod described;
-mod fail;
-mod fastest_response;
-mod graceful_switch;
-mod kept;
-mod least_request;
-mod locality;
-mod merged;
-mod metadata_key;
-mod metadata_routing;
-mod outlier_detection;
-mod panic_threshold;
-mod petiole;
-mod pick_first;
-mod priority;
-mod queue;
-mod random;
-mod random_choice;
-mod random_subsetting;
-mod ready;
-mod registered_weighted_round_robin;
-mod ring_hash;
-mod round_robin;
-mod sequence;
-mod shown;
-mod slow_start;
-mod subset;
-mod weighted;
-mod weighted_round_robin;
-mod wrapper;
+mod leaf;
+mod shared;
+mod wrapping;
 
-pub use fail::FailPicker;
-pub use fastest_response::{FastestResponse, FastestResponseConfig};
-pub use graceful_switch::{GracefulSwitch, Switch, TakenBy};
-pub use least_request::{LeastRequest, LeastRequestConfig};
-pub use locality::{LocalityConfig, Proximity};
-pub use metadata_key::MetadataKey;
-pub use metadata_routing::{
+pub use leaf::fastest_response::{FastestResponse, FastestResponseConfig};
+pub use leaf::least_request::{LeastRequest, LeastRequestConfig};
+pub use leaf::pick_first::{PickFirst, PickFirstConfig};
+pub use leaf::random_choice::RandomChoice;
+pub use leaf::registered_weighted_round_robin::{
+    RegisteredWeightedRoundRobin, RegisteredWeightedRoundRobinConfig, TakenOut,
+};
+pub use leaf::ring_hash::{HashOn, RingHash, RingHashConfig};
+pub use leaf::round_robin::RoundRobin;
+pub use leaf::weighted_round_robin::{WeightedRoundRobin, WeightedRoundRobinConfig};
+pub use shared::fail::FailPicker;
+pub use shared::metadata_key::MetadataKey;
+pub use shared::petiole::petiole;
+pub use shared::queue::QueuePicker;
+pub use shared::subset::Subset;
+pub use shared::wrapper::{BuildWrapper, Wrapper};
+pub use wrapping::graceful_switch::{GracefulSwitch, Switch, TakenBy};
+pub use wrapping::locality::{LocalityConfig, Proximity};
+pub use wrapping::metadata_routing::{
     BadRoutes, MetadataRouting, MetadataRoutingBuilder, MetadataRoutingConfig, NoMatch, OnNoMatch,
     Route, RoutingStats,
 };
-pub use outlier_detection::{
+pub use wrapping::outlier_detection::{
     Ejected, EjectionReason, FailurePercentageEjection, OutlierDetection, OutlierDetectionConfig,
     SuccessRateEjection,
 };
-pub use panic_threshold::{PanicThreshold, PanicThresholdConfig};
-pub use petiole::petiole;
-pub use pick_first::{PickFirst, PickFirstConfig};
-pub use priority::{Levels, Priority, PriorityBuilder, PriorityConfig, Selector};
-pub use queue::QueuePicker;
-pub use random_choice::RandomChoice;
-pub use random_subsetting::{RandomSubsetting, RandomSubsettingConfig};
-pub use registered_weighted_round_robin::{
-    RegisteredWeightedRoundRobin, RegisteredWeightedRoundRobinConfig, TakenOut,
-};
-pub use ring_hash::{HashOn, RingHash, RingHashConfig};
-pub use round_robin::RoundRobin;
-pub use slow_start::{SlowStart, SlowStartConfig};
-pub use subset::Subset;
-pub use weighted_round_robin::{WeightedRoundRobin, WeightedRoundRobinConfig};
-pub use wrapper::{BuildWrapper, Wrapper};
+pub use wrapping::panic_threshold::{PanicThreshold, PanicThresholdConfig};
+pub use wrapping::priority::{Levels, Priority, PriorityBuilder, PriorityConfig, Selector};
+pub use wrapping::random_subsetting::{RandomSubsetting, RandomSubsettingConfig};
+pub use wrapping::slow_start::{SlowStart, SlowStartConfig};
