@@ -23,6 +23,9 @@ use super::*;
 type Channel = Balance<FakeEndpoint>;
 
 mod attempts;
+mod custom;
+mod discovery;
+mod ends;
 mod live;
 mod observe;
 
@@ -320,22 +323,6 @@ async fn a_draining_endpoint_gets_no_new_calls_while_its_stream_goes_on() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn dropping_a_call_gives_everything_back() {
-    let endpoint = FakeEndpoint::ready("10.0.0.1:1");
-    let (channel, _changes) = round_robin(&[("a", &endpoint)]);
-    ready(&channel).await;
-    endpoint.script([Answer::Hang, Answer::Stream]);
-    let hanging = timeout(Duration::from_millis(1), channel.clone().call(request())).await;
-    assert!(hanging.is_err());
-    drop(channel.clone().call(request()).await.unwrap());
-    let stats = channel.endpoints()[0].stats.clone();
-    assert_eq!(
-        (stats.in_flight(), stats.abandoned(), stats.failed()),
-        (0, 2, 0)
-    );
-}
-
-#[tokio::test(start_paused = true)]
 async fn layers_that_are_not_ready_are_waited_for() {
     let endpoint = FakeEndpoint::ready("10.0.0.1:1");
     let (channel, _changes) = round_robin(&[("a", &endpoint)]);
@@ -374,43 +361,6 @@ async fn layers_that_fail_for_good_are_avoided_and_fail_the_call_when_there_are_
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_discovery_that_only_fails_is_reported_and_does_not_spin() {
-    let polls = Arc::<AtomicUsize>::default();
-    let counted = polls.clone();
-    let failing = futures_util::stream::repeat_with(move || {
-        counted.fetch_add(1, Ordering::Relaxed);
-        Err::<Change<u8, FakeEndpoint>, BoxError>("registry gone".into())
-    });
-    let channel = Balance::new(failing, Box::new(RoundRobin::default()));
-    state(&channel, ConnectivityState::TransientFailure).await;
-    let error = call(&channel, request()).await.unwrap_err();
-    assert!(
-        error.message().contains("registry gone"),
-        "{}",
-        error.message()
-    );
-    tokio::time::sleep(Duration::from_secs(60)).await;
-    let polls = polls.load(Ordering::Relaxed);
-    assert!((10..200).contains(&polls), "{polls} polls in a minute");
-}
-
-#[tokio::test(start_paused = true)]
-async fn an_endless_flood_of_changes_does_not_keep_the_channel_from_working() {
-    let endpoint = FakeEndpoint::ready("10.0.0.1:1");
-    let flooding = endpoint.clone();
-    let flood = futures_util::stream::repeat_with(move || {
-        Ok::<_, BoxError>(Change::Insert("a", flooding.clone()))
-    });
-    let channel = Balance::new(flood, Box::new(RoundRobin::default()));
-    ready(&channel).await;
-    assert_eq!(call(&channel, request()).await.unwrap(), Code::Ok);
-    drop(channel);
-    while Arc::strong_count(&endpoint.shared) > 1 {
-        tokio::task::yield_now().await;
-    }
-}
-
-#[tokio::test(start_paused = true)]
 async fn a_call_wakes_an_idle_channel() {
     let endpoint = FakeEndpoint::ready("10.0.0.1:1");
     let (channel, _changes) = over(&[("a", &endpoint)], Box::new(PickFirst::default()));
@@ -430,144 +380,6 @@ async fn a_call_wakes_an_idle_channel() {
     }
     endpoint.set(ConnectivityState::Ready, None);
     assert_eq!(waiting.end().await.unwrap(), Code::Ok);
-}
-
-#[tokio::test(start_paused = true)]
-async fn discovery_errors_keep_the_endpoints_and_explain_an_empty_list() {
-    let endpoint = FakeEndpoint::ready("10.0.0.1:1");
-    let (channel, changes) = round_robin(&[]);
-    changes.send(Err("etcd is unreachable".into())).unwrap();
-    state(&channel, ConnectivityState::TransientFailure).await;
-    let error = call(&channel, request()).await.unwrap_err();
-    assert_eq!(error.code(), Code::Unavailable);
-    assert!(
-        error.message().contains("etcd is unreachable"),
-        "{}",
-        error.message()
-    );
-
-    changes
-        .send(Ok(Change::Insert("a", endpoint.clone())))
-        .unwrap();
-    ready(&channel).await;
-    let changed = channel.changed();
-    changes.send(Err("etcd is unreachable".into())).unwrap();
-    changed.await;
-    assert_eq!(call(&channel, request()).await.unwrap(), Code::Ok);
-
-    let changed = channel.changed();
-    changes.send(Err(DiscoveryRecovered.into())).unwrap();
-    changed.await;
-    assert!(
-        channel.shared().discovery.lock().is_none(),
-        "an old outage explains nothing"
-    );
-
-    changes.send(Ok(Change::Remove("a"))).unwrap();
-    state(&channel, ConnectivityState::TransientFailure).await;
-    drop(changes);
-    assert!(
-        call(&channel, request())
-            .await
-            .unwrap_err()
-            .message()
-            .contains("no endpoints")
-    );
-}
-
-#[tokio::test(start_paused = true)]
-async fn dropping_the_last_clone_ends_the_driver_and_lets_go_of_every_endpoint() {
-    let endpoint = FakeEndpoint::ready("10.0.0.1:1");
-    let (channel, changes) = round_robin(&[("a", &endpoint)]);
-    ready(&channel).await;
-    let clone = channel.clone();
-    drop(channel);
-    tokio::task::yield_now().await;
-    assert!(!changes.is_closed());
-    drop(clone);
-    timeout(Duration::from_secs(1), changes.closed())
-        .await
-        .unwrap();
-    while Arc::strong_count(&endpoint.shared) > 1 {
-        tokio::task::yield_now().await;
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_call_that_comes_back_when_its_channel_is_gone_fails() {
-    let endpoint = FakeEndpoint::ready("10.0.0.1:1");
-    endpoint.script([Answer::Unsent, Answer::Unsent]);
-    let (mut channel, _changes) = round_robin(&[("a", &endpoint)]);
-    ready(&channel).await;
-    let sent = channel.call(request());
-    drop(channel);
-    let error = sent.await.map(drop).unwrap_err();
-    assert_eq!(error.code(), Code::Unavailable);
-    assert!(cause::<ChannelClosed>(&error).is_some());
-    assert_eq!(endpoint.calls(), 1);
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_call_that_was_sent_ends_well_though_its_channel_is_gone() {
-    let endpoint = FakeEndpoint::ready("10.0.0.1:1");
-    let (mut channel, changes) = round_robin(&[("a", &endpoint)]);
-    ready(&channel).await;
-    let sent = channel.call(request());
-    drop(channel);
-    changes.closed().await;
-    let response = sent.await.unwrap();
-    let trailers = response.into_body().collect().await.unwrap();
-    assert!(
-        trailers
-            .trailers()
-            .is_some_and(|it| it["grpc-status"] == "0")
-    );
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_call_that_waits_keeps_its_channel() {
-    let endpoint = FakeEndpoint::new("10.0.0.1:1", ConnectivityState::Connecting);
-    let (mut channel, _changes) = round_robin(&[("a", &endpoint)]);
-    let waiting = channel.call(request());
-    drop(channel);
-    let (answer, ()) = tokio::join!(waiting, async {
-        tokio::time::sleep(Duration::from_secs(1)).await;
-        endpoint.set(ConnectivityState::Ready, None);
-    });
-    drop(answer.unwrap());
-}
-
-/// Panics at its second update.
-struct Bomb(AtomicUsize);
-
-impl Policy for Bomb {
-    fn update(&mut self, now: Instant, view: &View<'_>) -> Update {
-        assert_eq!(
-            self.0.fetch_add(1, Ordering::Relaxed),
-            0,
-            "as the test wants it"
-        );
-        RoundRobin::default().update(now, view)
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_policy_that_panics_fails_calls_instead_of_hanging_them() {
-    let endpoint = FakeEndpoint::new("10.0.0.1:1", ConnectivityState::Connecting);
-    let (channel, _changes) = over(&[("a", &endpoint)], Box::new(Bomb(AtomicUsize::new(0))));
-    let waiting = in_background(&channel, request());
-    tokio::task::yield_now().await;
-    endpoint.set(ConnectivityState::Ready, None);
-    let error = waiting.end().await.unwrap_err();
-    assert_eq!(error.code(), Code::Unavailable);
-    assert!(
-        cause::<ChannelClosed>(&error)
-            .unwrap()
-            .reason
-            .contains("panicked")
-    );
-    assert_eq!(channel.state(), ConnectivityState::Shutdown);
-    assert!(channel.wait_until_ready().await.is_err());
 }
 
 /// Always answers the same, and counts its updates.
@@ -590,53 +402,4 @@ impl Picker for FixedPicker {
     fn pick(&self, _: &PickArgs<'_>) -> Pick {
         self.0.clone()
     }
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_burst_of_changes_is_one_update() {
-    let updates = Arc::<AtomicUsize>::default();
-    let (changes, stream) = discover();
-    for key in ["a", "b", "c", "d", "e"] {
-        changes
-            .send(Ok(Change::Insert(key, FakeEndpoint::ready("10.0.0.1:1"))))
-            .unwrap();
-    }
-    let channel = Balance::new(stream, Box::new(Fixed(Pick::Queue, updates.clone())));
-    state(&channel, ConnectivityState::Ready).await;
-    assert_eq!(channel.endpoints().len(), 5);
-    assert_eq!(updates.load(Ordering::Relaxed), 1);
-}
-
-#[tokio::test(start_paused = true)]
-async fn what_a_custom_policy_gets_wrong_fails_the_call_with_internal() {
-    let endpoint = FakeEndpoint::ready("10.0.0.1:1");
-    for pick in [
-        Pick::Endpoint(EndpointIndex(7)),
-        Pick::Fail(Status::not_found("no such shard")),
-        Pick::Drop(Status::data_loss("gone")),
-    ] {
-        let (channel, _changes) = over(&[("a", &endpoint)], Box::new(Fixed(pick, Arc::default())));
-        ready(&channel).await;
-        let error = call(&channel, request()).await.unwrap_err();
-        assert_eq!(error.code(), Code::Internal, "{error}");
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_dropped_pick_fails_even_a_call_that_waits_for_ready() {
-    let endpoint = FakeEndpoint::ready("10.0.0.1:1");
-    let drop = Pick::Drop(Status::unavailable("over the limit"));
-    let (channel, _changes) = over(&[("a", &endpoint)], Box::new(Fixed(drop, Arc::default())));
-    ready(&channel).await;
-    let mut patient = request();
-    patient.extensions_mut().insert(WaitForReady(true));
-    let error = call(&channel, patient).await.unwrap_err();
-    assert_eq!(
-        (error.code(), error.message()),
-        (Code::Unavailable, "over the limit")
-    );
-    assert!(
-        cause::<CallDropped>(&error).is_some(),
-        "nothing tries it again"
-    );
 }
