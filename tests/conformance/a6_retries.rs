@@ -4,6 +4,7 @@
 mod backoff;
 mod buffering;
 mod commit;
+mod config;
 mod deadline;
 mod picks;
 mod pushback;

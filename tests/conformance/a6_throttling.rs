@@ -5,11 +5,12 @@
 
 use std::time::Duration;
 
+use evenkeel::ConnectivityState;
 use evenkeel_testkit::pb::ListUsersRequest;
 use tokio::time::Instant;
 use tonic::{Code, Status};
 
-use crate::servers::{Answer, Channel, Client, Servers, call, failure};
+use crate::servers::{Answer, Channel, Client, Servers, call, failure, ready};
 
 /// A channel that has so many tokens. Its GetById is tried up to four times, and ListUsers has no
 /// policy.
@@ -126,6 +127,22 @@ async fn a_failure_with_another_code_costs_nothing() {
         failure(&mut calls.client).await;
     }
     calls.assert_left(8).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pick_that_fails_costs_one() {
+    let mut calls = Throttled::new(10, "0.001").await;
+    calls.servers.go_down();
+    while calls.channel.state() != ConnectivityState::TransientFailure {
+        let state = calls.channel.state();
+        calls.channel.wait_for_state_change(state).await;
+    }
+    // Four attempts, no server sees one.
+    assert_eq!(calls.attempts().await, 0);
+    calls.servers.come_up();
+    calls.channel.reset_backoff();
+    ready(&calls.channel).await;
+    assert_eq!(calls.attempts().await, 1, "6 were left");
 }
 
 #[tokio::test(start_paused = true)]

@@ -3,7 +3,8 @@
 
 use std::time::Duration;
 
-use evenkeel_testkit::pb::GetByIdRequest;
+use evenkeel::RetryConfig;
+use evenkeel_testkit::pb::{GetByIdRequest, ImportUsersRequest};
 use tokio::time::Instant;
 use tonic::{Code, Request};
 
@@ -21,10 +22,10 @@ fn previous(servers: &Servers) -> Vec<Option<String>> {
 async fn what_never_left_is_tried_again_without_limit_and_without_a_policy() {
     for config in [NO_POLICY, &retrying(2)] {
         let (servers, mut client) = start(config).await;
-        servers.answer([(); 500].map(|()| Answer::unsent()));
+        servers.answer([(); 1_500].map(|()| Answer::unsent()));
         call(&mut client).await.unwrap();
         assert_eq!(servers.count(), 1);
-        assert_eq!(servers.connections(), 501);
+        assert_eq!(servers.connections(), 1_501);
         assert_eq!(previous(&servers), [None]);
     }
 }
@@ -37,6 +38,25 @@ async fn what_never_left_goes_to_another_endpoint_at_once() {
     servers.answer([Answer::unsent(), Answer::unsent()]);
     call(&mut client).await.unwrap();
     assert_eq!(start.elapsed(), Duration::ZERO);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_never_left_need_not_have_been_kept() {
+    let servers = Servers::default();
+    let builder = servers.builder(1).service_config(NO_POLICY);
+    let builder = builder.retry(RetryConfig {
+        call_buffer: 0,
+        channel_buffer: 0,
+        ..RetryConfig::default()
+    });
+    let mut client = Client::new(servers.build(builder).await);
+    servers.answer([(); 3].map(|()| Answer::unsent()));
+    let users = [(); 5].map(|()| ImportUsersRequest::default());
+    let users = tokio_stream::iter(users);
+    client.import_users(users).await.unwrap();
+    let attempts = servers.attempts();
+    assert_eq!(attempts.len(), 1);
+    assert_eq!(attempts[0].messages, [0; 5]);
 }
 
 #[tokio::test(start_paused = true)]
