@@ -3,89 +3,16 @@
 //! The tokens themselves are not to be seen. But of ten, calls may be retried while more than five
 //! are left, so a call that fails to the end tells with its attempts how many there were.
 
+mod throttled;
+
 use std::time::Duration;
 
 use evenkeel::ConnectivityState;
-use evenkeel_testkit::pb::ListUsersRequest;
 use tokio::time::Instant;
-use tonic::{Code, Status};
+use tonic::Code;
 
-use crate::servers::{Answer, Channel, Client, Servers, call, failure, ready};
-
-/// A channel that has so many tokens. Its GetById is tried up to four times, and ListUsers has no
-/// policy.
-fn throttled(max: u32, ratio: &str) -> String {
-    format!(
-        r#"{{"retryThrottling": {{"maxTokens": {max}, "tokenRatio": {ratio}}},
-            "loadBalancingConfig": [{{"round_robin": {{}}}}],
-            "methodConfig": [{{"name": [{{"service": "UserService", "method": "GetById"}}],
-                "retryPolicy": {{"maxAttempts": 4, "initialBackoff": "1s", "maxBackoff": "1s",
-                    "backoffMultiplier": 1, "retryableStatusCodes": ["UNAVAILABLE"]}}}}]}}"#
-    )
-}
-
-struct Throttled {
-    servers: Servers,
-    channel: Channel,
-    client: Client,
-}
-
-impl Throttled {
-    async fn new(max: u32, ratio: &str) -> Self {
-        let servers = Servers::default();
-        let channel = servers.channel(1, &throttled(max, ratio)).await;
-        Self {
-            client: Client::new(channel.clone()),
-            servers,
-            channel,
-        }
-    }
-
-    /// How many attempts a call gets that fails each time.
-    async fn attempts(&mut self) -> usize {
-        self.attempts_by(|| Answer::fails(Code::Unavailable)).await
-    }
-
-    async fn attempts_by(&mut self, answer: fn() -> Answer) -> usize {
-        let before = self.servers.count();
-        self.servers.always(answer);
-        failure(&mut self.client).await;
-        self.servers.always(Answer::ok);
-        self.servers.count() - before
-    }
-
-    /// Takes so many tokens, each by a call of one attempt.
-    async fn spend(&mut self, tokens: usize) {
-        for _ in 0..tokens {
-            self.servers.answer([stop(Code::Unavailable)]);
-            failure(&mut self.client).await;
-        }
-    }
-
-    /// Lets so many calls of the other method succeed.
-    async fn succeed(&mut self, calls: usize) {
-        for _ in 0..calls {
-            self.list().await.unwrap();
-        }
-    }
-
-    async fn list(&mut self) -> Result<(), Status> {
-        let users = self.client.list_users(ListUsersRequest::default()).await?;
-        let mut users = users.into_inner();
-        while users.message().await?.is_some() {}
-        Ok(())
-    }
-
-    /// That 6 to 8 tokens are left, of ten.
-    async fn assert_left(&mut self, tokens: usize) {
-        assert_eq!(self.attempts().await + 5, tokens);
-    }
-}
-
-/// A failure that is not to be tried again.
-fn stop(code: Code) -> Answer {
-    Answer::fails(code).pushing_back("-1")
-}
+use crate::servers::{Answer, Client, call, failure, ready};
+use throttled::{Throttled, stop, throttled};
 
 #[tokio::test(start_paused = true)]
 async fn retries_stop_when_no_more_than_half_of_the_tokens_are_left() {

@@ -84,7 +84,7 @@ async fn what_a_server_has_refused_is_tried_again_once_and_at_once() {
 #[tokio::test(start_paused = true)]
 async fn a_second_refusal_is_unavailable_without_a_policy() {
     let (servers, mut client) = start(NO_POLICY).await;
-    servers.always(Answer::refused);
+    servers.answer([(); 9].map(|()| Answer::refused()));
     assert_eq!(failure(&mut client).await, Code::Unavailable);
     assert_eq!(servers.count(), 2);
 }
@@ -92,7 +92,7 @@ async fn a_second_refusal_is_unavailable_without_a_policy() {
 #[tokio::test(start_paused = true)]
 async fn a_second_refusal_goes_through_the_policy() {
     let (servers, mut client) = start(&retrying(3)).await;
-    servers.always(Answer::refused);
+    servers.answer([(); 9].map(|()| Answer::refused()));
     assert_eq!(failure(&mut client).await, Code::Unavailable);
     let one = |text: &str| Some(text.to_owned());
     assert_eq!(previous(&servers), [None, None, one("1"), one("2")]);
