@@ -183,11 +183,8 @@ impl<S> Shared<S> {
         let slots = self.directory.load();
         let endpoints = slots.iter().map(|slot| {
             let report = slot.report.lock();
-            let error = report
-                .error
-                .as_ref()
-                .map(|error| evenkeel_core::error::chain(&**error));
-            NotReady::new(report.endpoint.clone(), report.state, error)
+            let error = report.error.as_deref().map(|error| error as _);
+            NotReady::because(report.endpoint.clone(), report.state, error)
         });
         NoEndpoint::new(endpoints.collect(), self.discovery.lock().clone())
     }

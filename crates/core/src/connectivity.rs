@@ -204,7 +204,8 @@ pub trait Connectivity {
     /// # Errors
     ///
     /// Why it takes none now, though its last report was READY. The balancer goes elsewhere with
-    /// it, or waits for the next report.
+    /// it, or waits for the next report. What is [shed](crate::error::BreakerOpen::shed) does not
+    /// wait: the next attempt may be admitted without a report.
     fn admit(&self, admit: Admit) -> Result<(Self::Sender, Self::Admission), BoxError>;
 
     /// Takes the outcome of an admitted attempt: once for each, and

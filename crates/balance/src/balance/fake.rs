@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use evenkeel_core::error::AttemptError;
+use evenkeel_core::error::{AttemptError, BreakerOpen};
 use evenkeel_core::{
     Address, Admit, BoxError, Connectivity, ConnectivityState, Endpoint, EndpointStats, LoadStream,
     Metadata, Outcome, Report,
@@ -65,6 +65,8 @@ pub(super) struct Fake {
     pub(super) unready: AtomicBool,
     /// It admits nothing, though it is READY.
     pub(super) refuses: AtomicBool,
+    /// It admits nothing, as a breaker that sheds, which will say nothing new.
+    pub(super) sheds: AtomicBool,
     /// Its layers fail before they are ready.
     pub(super) broken: AtomicBool,
 }
@@ -86,6 +88,7 @@ impl FakeEndpoint {
             disconnects: AtomicUsize::new(0),
             unready: AtomicBool::new(false),
             refuses: AtomicBool::new(false),
+            sheds: AtomicBool::new(false),
             broken: AtomicBool::new(false),
         };
         Self {
@@ -143,6 +146,10 @@ impl Connectivity for FakeEndpoint {
         self.shared.admitted.lock().push(admit);
         if self.shared.refuses.load(Ordering::Relaxed) {
             return Err("not now".into());
+        }
+        if self.shared.sheds.load(Ordering::Relaxed) {
+            let refusal = BreakerOpen::new("a".into(), Duration::ZERO, "UNAVAILABLE".into());
+            return Err(refusal.shedding(0.9).into());
         }
         Ok((self.clone(), ()))
     }

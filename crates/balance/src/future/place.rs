@@ -2,7 +2,7 @@ use std::error::Error;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
-use evenkeel_core::error::{BoxError, CallDropped, chain};
+use evenkeel_core::error::{BoxError, BreakerOpen, CallDropped, cause, chain};
 use evenkeel_core::observe::Guard;
 use evenkeel_core::{
     Attempt, Connectivity, ConnectivityState, Deadline, EndpointId, Hedges, Pick, PickArgs, Tried,
@@ -25,8 +25,9 @@ pub(super) struct Skipped(Option<Box<Since>>);
 struct Since {
     version: u64,
     endpoints: Tried,
-    /// Why the last one did whose layers will never be ready: no newer snapshot is due for that.
-    broken: Option<Box<Status>>,
+    /// Why the last one did whose layers will never be ready, or that sheds some of its calls: no
+    /// newer snapshot is due for that.
+    reason: Option<Box<Status>>,
 }
 
 impl Skipped {
@@ -47,6 +48,18 @@ impl Skipped {
         self.since(version).endpoints.push(id);
     }
 
+    /// An attempt that its endpoint did not admit. Mostly its next report says why.
+    #[cold]
+    fn add_refused(&mut self, id: EndpointId, version: u64, error: BoxError) {
+        let since = self.since(version);
+        since.endpoints.push(id);
+        if cause::<BreakerOpen>(&*error).is_some_and(|breaker| breaker.shed.is_some()) {
+            let mut status = Status::unavailable(error.to_string());
+            status.set_source(error.into());
+            since.reason = Some(Box::new(status));
+        }
+    }
+
     /// The same for an attempt whose endpoint's layers failed before they were ready.
     pub(super) fn add_broken<S: Connectivity>(
         &mut self,
@@ -61,7 +74,7 @@ impl Skipped {
         let mut status = Status::unavailable(reason);
         status.set_source(error.into());
         self.add(guard, version);
-        self.since(version).broken = Some(Box::new(status));
+        self.since(version).reason = Some(Box::new(status));
     }
 
     fn since(&mut self, version: u64) -> &mut Since {
@@ -104,10 +117,13 @@ where
             Picked::Fail(status) => return Stage::failed(status),
         };
         let deadline = request.extensions().get().map(|Deadline(at)| *at);
-        let Ok((mut sender, ticket)) = EndpointTicket::begin(slot, snapshot.admit, deadline) else {
-            // Its next report says why.
-            skipped.add_id(slot.id, snapshot.version);
-            continue;
+        let begun = EndpointTicket::begin(slot, snapshot.admit, deadline);
+        let (mut sender, ticket) = match begun {
+            Ok(begun) => begun,
+            Err(error) => {
+                skipped.add_refused(slot.id, snapshot.version, error);
+                continue;
+            }
         };
         let mut guard = Guard::new(ticket);
         // Nearly always ready. If not, the future asks again with its own waker.
@@ -172,8 +188,8 @@ fn pick<'a, S: Connectivity, B>(
     };
     match skipped {
         // It gave the request back, and the picker has no other: wait for a newer one.
-        Some(skipped) if skipped.endpoints.contains(&slot.id) => match &skipped.broken {
-            Some(broken) => Picked::Fail(Status::clone(broken)),
+        Some(skipped) if skipped.endpoints.contains(&slot.id) => match &skipped.reason {
+            Some(reason) => Picked::Fail(Status::clone(reason)),
             None => Picked::Queue,
         },
         _ => {

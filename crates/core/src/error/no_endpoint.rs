@@ -4,10 +4,13 @@ use std::sync::Arc;
 
 use tonic::{Code, Status};
 
-use super::status;
+use super::{BreakerOpen, cause, chain, status};
 use crate::{ConnectivityState, Endpoint};
 
 /// No endpoint could take the call: UNAVAILABLE. Names each endpoint and what is wrong with it.
+///
+/// If their breakers hold all of them back, its source is a [`BreakerOpen`]: that of the endpoint which
+/// probes first. The call is not tried again then, as after any refusal of a breaker.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct NoEndpoint {
@@ -27,6 +30,8 @@ pub struct NotReady {
     pub state: ConnectivityState,
     /// Its last error, if it has had one.
     pub error: Option<String>,
+    /// How its breaker refuses calls, if that is what is wrong with it; as of when it was reported.
+    pub breaker: Option<BreakerOpen>,
 }
 
 impl NotReady {
@@ -37,7 +42,20 @@ impl NotReady {
             endpoint,
             state,
             error,
+            breaker: None,
         }
+    }
+
+    /// The same with the error itself.
+    #[must_use]
+    pub fn because(
+        endpoint: Arc<Endpoint>,
+        state: ConnectivityState,
+        error: Option<&(dyn Error + 'static)>,
+    ) -> Self {
+        let mut this = Self::new(endpoint, state, error.map(chain));
+        this.breaker = error.and_then(|error| cause::<BreakerOpen>(error).cloned());
+        this
     }
 }
 
@@ -52,6 +70,20 @@ impl NoEndpoint {
             endpoints,
             discovery,
         }
+    }
+
+    /// How the breaker refuses calls that probes first, if breakers hold all endpoints back.
+    #[must_use]
+    pub fn breaker(&self) -> Option<&BreakerOpen> {
+        let mut first: Option<&BreakerOpen> = None;
+        for one in &self.endpoints {
+            let breaker = one.breaker.as_ref()?;
+            let order = |it: &BreakerOpen| (it.held, it.retry_in);
+            if first.is_none_or(|first| order(breaker) < order(first)) {
+                first = Some(breaker);
+            }
+        }
+        first
     }
 }
 
@@ -84,7 +116,11 @@ impl fmt::Display for NoEndpoint {
     }
 }
 
-impl Error for NoEndpoint {}
+impl Error for NoEndpoint {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.breaker().map(|breaker| breaker as _)
+    }
+}
 
 impl From<NoEndpoint> for Status {
     fn from(error: NoEndpoint) -> Self {

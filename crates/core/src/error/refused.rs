@@ -1,4 +1,6 @@
+use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tonic::{Code, Status};
 
@@ -6,32 +8,65 @@ use super::status;
 
 /// The endpoint's breaker refused the attempt: UNAVAILABLE, and nothing was sent.
 #[derive(Clone, Debug, thiserror::Error)]
-#[error("circuit breaker of {endpoint} {}; tripped by: {tripped_by}", fmt_next(*.retry_in))]
 #[non_exhaustive]
 pub struct BreakerOpen {
     /// What the breaker guards: an endpoint, or the name a user gave it.
     pub endpoint: String,
     /// Time until the next probe; zero while a probe is running.
-    pub retry_in: std::time::Duration,
-    /// The failure that opened it.
+    pub retry_in: Duration,
+    /// The failure that opened it, or for which it sheds; empty if that is not known.
     pub tripped_by: String,
-}
-
-fn fmt_next(retry_in: std::time::Duration) -> String {
-    match retry_in.as_millis() {
-        0 if retry_in.is_zero() => "is probing".to_owned(),
-        millis => format!("is open, it probes in {} ms", millis.max(1)),
-    }
+    /// The share of attempts that a breaker refuses which is not open: adaptive throttling. The next one may
+    /// be admitted.
+    pub shed: Option<f64>,
+    /// Whether it was opened by hand, and stays open until somebody closes it.
+    pub held: bool,
 }
 
 impl BreakerOpen {
     /// A refusal.
     #[must_use]
-    pub fn new(endpoint: String, retry_in: std::time::Duration, tripped_by: String) -> Self {
+    pub const fn new(endpoint: String, retry_in: Duration, tripped_by: String) -> Self {
         Self {
             endpoint,
             retry_in,
             tripped_by,
+            shed: None,
+            held: false,
+        }
+    }
+
+    /// One of a breaker that refuses this share of the attempts.
+    #[must_use]
+    pub const fn shedding(mut self, share: f64) -> Self {
+        self.shed = Some(share);
+        self
+    }
+
+    /// One of a breaker that was opened by hand.
+    #[must_use]
+    pub const fn held(mut self) -> Self {
+        self.held = true;
+        self
+    }
+}
+
+impl fmt::Display for BreakerOpen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "circuit breaker of {} ", self.endpoint)?;
+        match self.shed {
+            Some(share) => write!(f, "sheds {:.0} % of its calls", share * 100.0)?,
+            None if self.held => f.write_str("is held open")?,
+            None if self.retry_in.is_zero() => f.write_str("is probing")?,
+            None => {
+                let millis = self.retry_in.as_millis().max(1);
+                write!(f, "is open, it probes in {millis} ms")?;
+            }
+        }
+        match (self.tripped_by.as_str(), self.shed) {
+            ("", _) => Ok(()),
+            (failure, Some(_)) => write!(f, "; last failure: {failure}"),
+            (failure, None) => write!(f, "; tripped by: {failure}"),
         }
     }
 }

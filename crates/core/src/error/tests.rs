@@ -31,6 +31,67 @@ fn no_endpoint_names_each_endpoint_and_its_error() {
 }
 
 #[test]
+fn breakers_that_hold_all_endpoints_back_are_the_source() {
+    let endpoint = |port: u16| {
+        let address = format!("10.0.0.1:{port}").parse::<crate::Address>();
+        Arc::new(Endpoint::new(address.unwrap()))
+    };
+    let state = ConnectivityState::TransientFailure;
+    let open = |port: u16, millis| {
+        let retry_in = std::time::Duration::from_millis(millis);
+        let failure = "UNAVAILABLE: lost".to_owned();
+        let open = BreakerOpen::new(endpoint(port).to_string(), retry_in, failure);
+        NotReady::because(endpoint(port), state, Some(&open))
+    };
+    let mut held = open(3, 0);
+    held.breaker = held.breaker.map(BreakerOpen::held);
+    let lost = NotReady::new(endpoint(4), state, Some("connection refused".into()));
+    let cases = [
+        (vec![open(1, 900), open(2, 100)], Some("10.0.0.1:2")),
+        (vec![held.clone(), open(1, 900)], Some("10.0.0.1:1")),
+        (vec![held], Some("10.0.0.1:3")),
+        (vec![open(1, 900), lost], None),
+        (vec![], None),
+    ];
+    for (endpoints, expected) in cases {
+        let count = endpoints.len();
+        let status = Status::from(NoEndpoint::new(endpoints, None));
+        let found = cause::<BreakerOpen>(&status).map(|open| open.endpoint.as_str());
+        assert_eq!(found, expected);
+        let text = status.message().matches("tripped by: UNAVAILABLE: lost");
+        assert!(text.count() >= count.saturating_sub(1), "{status}");
+    }
+}
+
+#[test]
+fn a_refusal_says_how_the_breaker_refuses() {
+    let refusal = |millis| {
+        let retry_in = std::time::Duration::from_millis(millis);
+        BreakerOpen::new("a".into(), retry_in, "UNAVAILABLE".into())
+    };
+    let mut unknown = refusal(0);
+    unknown.tripped_by = String::new();
+    for (refusal, expected) in [
+        (refusal(0), "is probing; tripped by: UNAVAILABLE"),
+        (
+            refusal(7),
+            "is open, it probes in 7 ms; tripped by: UNAVAILABLE",
+        ),
+        (refusal(0).held(), "is held open; tripped by: UNAVAILABLE"),
+        (
+            refusal(0).shedding(0.417),
+            "sheds 42 % of its calls; last failure: UNAVAILABLE",
+        ),
+        (unknown.shedding(1.0), "sheds 100 % of its calls"),
+    ] {
+        assert_eq!(
+            refusal.to_string(),
+            format!("circuit breaker of a {expected}")
+        );
+    }
+}
+
+#[test]
 fn a_long_list_is_cut_and_says_so() {
     let endpoint = Arc::new(Endpoint::new(
         "10.0.0.1:1".parse::<crate::Address>().unwrap(),

@@ -2,7 +2,8 @@
 
 use std::sync::atomic::Ordering;
 
-use evenkeel_core::Outcome;
+use evenkeel_core::error::{BreakerOpen, cause};
+use evenkeel_core::{Outcome, WaitForReady};
 use futures_util::FutureExt;
 use tonic::Code;
 
@@ -114,4 +115,35 @@ async fn a_call_that_nobody_admits_waits_for_the_next_report() {
     b.set(ConnectivityState::Ready, None);
     assert_eq!(waiting.end().await.unwrap(), Code::Ok);
     assert_eq!((a.calls(), b.calls()), (0, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_one_endpoint_sheds_goes_elsewhere_and_fails_at_once_where_there_is_no_elsewhere() {
+    let (a, b) = (
+        FakeEndpoint::ready("10.0.0.1:1"),
+        FakeEndpoint::ready("10.0.0.2:1"),
+    );
+    let (channel, _changes) = round_robin(&[("a", &a), ("b", &b)]);
+    ready(&channel).await;
+    a.shared.sheds.store(true, Ordering::Relaxed);
+    for _ in 0..4 {
+        assert_eq!(call(&channel, request()).await.unwrap(), Code::Ok);
+    }
+    assert_eq!((a.calls(), b.calls()), (0, 4));
+
+    // No report is due that would change anything: who waits would wait for ever.
+    b.shared.sheds.store(true, Ordering::Relaxed);
+    for waits in [false, true] {
+        let mut request = request();
+        request.extensions_mut().insert(WaitForReady(waits));
+        let status = call(&channel, request).await.unwrap_err();
+        assert_eq!(status.code(), Code::Unavailable);
+        let refusal = cause::<BreakerOpen>(&status).unwrap();
+        assert_eq!(refusal.shed, Some(0.9));
+    }
+    // Nor does one that refuses for a moment keep it waiting beside one that sheds.
+    a.shared.sheds.store(false, Ordering::Relaxed);
+    a.shared.refuses.store(true, Ordering::Relaxed);
+    call(&channel, request()).await.unwrap_err();
+    assert_eq!((a.calls(), b.calls()), (0, 4));
 }

@@ -223,8 +223,8 @@ impl RingHash {
 
 fn failures(view: &View<'_>) -> NoEndpoint {
     let endpoints = view.endpoints.iter().map(|one| {
-        let error = one.error.as_deref().map(|error| chain(error));
-        NotReady::new(one.endpoint.clone(), one.state, error)
+        let error = one.error.as_deref().map(|error| error as _);
+        NotReady::because(one.endpoint.clone(), one.state, error)
     });
     let discovery = match view.discovery {
         Discovery::Failed(error) => Some(chain(error)),

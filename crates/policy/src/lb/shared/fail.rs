@@ -23,8 +23,8 @@ impl FailPicker {
             .endpoints
             .iter()
             .map(|one| {
-                let error = one.error.as_deref().map(|error| chain(error));
-                NotReady::new(one.endpoint.clone(), one.state, error)
+                let error = one.error.as_deref().map(|error| error as _);
+                NotReady::because(one.endpoint.clone(), one.state, error)
             })
             .collect();
         let discovery = match view.discovery {
