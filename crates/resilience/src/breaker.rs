@@ -26,7 +26,8 @@
 //! # Cost
 //!
 //! Closed, and without a failure to forget, an attempt costs two loads; outside a balancer also a
-//! reference count.
+//! reference count. A failure ratio or adaptive throttling counts every attempt: the time is read and a
+//! number added when it ends, without a lock and without an allocation.
 //!
 //! # Example
 //!
@@ -49,6 +50,7 @@
 //! ```
 
 mod body;
+mod classifier;
 mod connectivity;
 mod future;
 mod handle;
@@ -60,6 +62,10 @@ mod tests;
 mod ticket;
 
 pub use body::ResponseBody;
+pub use classifier::{Classifier, Failure};
+pub use evenkeel_policy::breaker::{
+    AdaptiveConfig, BreakerConfig, Counts, FailureRatioConfig, Verdict,
+};
 pub use future::ResponseFuture;
 pub use handle::{BreakerHandle, BreakerStatus};
 pub use layer::BreakerLayer;

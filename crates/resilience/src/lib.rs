@@ -34,7 +34,7 @@ mod tonic_body;
 pub use body::ResponseBody;
 pub use breaker::{BreakerHandle, BreakerLayer, BreakerStatus};
 pub use deadline::DeadlineLayer;
-pub use evenkeel_policy::breaker::BreakerConfig;
+pub use evenkeel_policy::breaker::{AdaptiveConfig, BreakerConfig, FailureRatioConfig};
 pub use limits::MessageLimits;
 pub use retry::{ReplayBody, RetryConfig, RetryLayer};
 pub use tonic_body::{TonicBody, TonicBodyFuture, TonicBodyLayer};

@@ -85,6 +85,11 @@ where
         })
     }
 
+    /// There was no request for what was scripted.
+    pub(crate) fn forget_replies(&self) {
+        self.shared.replies.lock().clear();
+    }
+
     pub(crate) fn hang(&self) -> &Self {
         self.reply_with(|_| pending())
     }

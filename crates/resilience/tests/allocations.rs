@@ -129,11 +129,23 @@ fn a_call_that_goes_well_pays_for_its_deadline_and_nothing_else() {
 #[test]
 fn deadline_and_breaker_alone_allocate_nothing_for_a_call_without_a_deadline() {
     let config = ServiceConfig::default();
-    let layered = allocations!(
-        ServiceBuilder::new()
-            .layer(DeadlineLayer::new(&config))
-            .layer(BreakerLayer::new(BreakerConfig::default()))
-            .service(NoOp)
-    );
-    assert_eq!(layered, allocations!(NoOp));
+    let all = BreakerConfig {
+        consecutive_failures: 5,
+        adaptive: BreakerConfig::aegis().adaptive,
+        ..BreakerConfig::ratio(0.5)
+    };
+    for breaker in [
+        BreakerConfig::default(),
+        BreakerConfig::ratio(0.5),
+        BreakerConfig::adaptive(),
+        all,
+    ] {
+        let layered = allocations!(
+            ServiceBuilder::new()
+                .layer(DeadlineLayer::new(&config))
+                .layer(BreakerLayer::new(breaker))
+                .service(NoOp)
+        );
+        assert_eq!(layered, allocations!(NoOp), "{breaker:?}");
+    }
 }

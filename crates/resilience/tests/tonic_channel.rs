@@ -214,6 +214,32 @@ async fn a_breaker_refuses_fast_and_with_its_own_type() {
     assert_eq!(server.seen().total_calls(), 3);
 }
 
+#[tokio::test]
+async fn adaptive_throttling_refuses_fast_and_with_the_same_type() {
+    let server = UserServer::start().await.unwrap();
+    let service = ServiceBuilder::new()
+        .layer(BreakerLayer::new(BreakerConfig::adaptive()).named("user-service"))
+        .layer(TonicBodyLayer)
+        .service(channel(&server));
+    let breaker = service.handle();
+    let mut client = UserServiceClient::new(service);
+    server.behave(Behaviour::fail(Code::Unavailable));
+    let request = GetByIdRequest { id: 7 };
+    let refusal = loop {
+        let before = server.seen().total_calls();
+        let status = client.get_by_id(request).await.unwrap_err();
+        if server.seen().total_calls() == before {
+            break status;
+        }
+    };
+    assert_eq!(refusal.code(), Code::Unavailable);
+    let open = cause::<BreakerOpen>(&refusal).unwrap();
+    assert_eq!(open.endpoint, "user-service");
+    assert!(open.shed.is_some_and(|share| share > 0.9), "{open}");
+    assert!(server.seen().total_calls() >= 20, "the minimum of requests");
+    assert_eq!(breaker.status().adaptive.unwrap().refused, 1);
+}
+
 /// A body that is no tonic body passes as well.
 #[tokio::test]
 async fn any_body_of_bytes_passes() {

@@ -3,15 +3,28 @@ use std::time::Duration;
 use evenkeel_core::{CodeSet, Outcome};
 use tonic::Code;
 
+use super::{AdaptiveConfig, FailureRatioConfig, Verdict};
+
 /// When a breaker trips and how it comes back. Values out of bounds are brought into them when
 /// they are used.
 ///
+/// Three rules may be combined: `consecutive_failures` and `failure_ratio` open it, whichever
+/// does first; `adaptive` refuses a share of the calls while it is closed. A constructor each has
+/// one rule alone.
+///
 /// ```
 /// use std::time::Duration;
-/// use evenkeel_policy::breaker::BreakerConfig;
+/// use evenkeel_policy::breaker::{AdaptiveConfig, BreakerConfig};
 ///
 /// let config = BreakerConfig { open_time: Duration::from_secs(1), ..Default::default() };
 /// assert_eq!(config.consecutive_failures, 5);
+///
+/// // Opens at once when nothing works, and sheds while a part of it fails.
+/// let both = BreakerConfig {
+///     adaptive: Some(AdaptiveConfig::AEGIS),
+///     ..BreakerConfig::consecutive(10)
+/// };
+/// # let _ = both;
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[expect(
@@ -19,8 +32,13 @@ use tonic::Code;
     reason = "plain data, built upon its Default"
 )]
 pub struct BreakerConfig {
-    /// Trips after as many failures without a success between them. Default 5; at least 1.
+    /// Trips after as many failures without a success between them. Default 5; 0 is never.
     pub consecutive_failures: u32,
+    /// Trips when too large a part of the calls of the last time has failed. Default: never.
+    pub failure_ratio: Option<FailureRatioConfig>,
+    /// Refuses a share of the calls as long as too few are answered, without opening. Default:
+    /// none.
+    pub adaptive: Option<AdaptiveConfig>,
     /// How long it stays open after its first trip, before jitter; doubled each time a probe
     /// fails. Also how long a probe may run before another one may start beside it. Default 5 s;
     /// at least 1 ms.
@@ -50,6 +68,8 @@ impl Default for BreakerConfig {
     fn default() -> Self {
         Self {
             consecutive_failures: 5,
+            failure_ratio: None,
+            adaptive: None,
             open_time: Duration::from_secs(5),
             max_open_time: Duration::from_secs(60),
             jitter: 0.2,
@@ -62,24 +82,68 @@ impl Default for BreakerConfig {
 }
 
 impl BreakerConfig {
+    /// Trips after as many failures without a success between them, and for nothing else.
+    #[must_use]
+    pub fn consecutive(failures: u32) -> Self {
+        Self {
+            consecutive_failures: failures,
+            ..Self::default()
+        }
+    }
+
+    /// Trips when at least `ratio` of the calls of the last 10 s has failed, of at least 20; for
+    /// nothing else.
+    #[must_use]
+    pub fn ratio(ratio: f64) -> Self {
+        Self {
+            consecutive_failures: 0,
+            failure_ratio: Some(FailureRatioConfig {
+                ratio,
+                ..FailureRatioConfig::default()
+            }),
+            ..Self::default()
+        }
+    }
+
+    /// Never opens, and refuses the more calls the fewer are answered, as the SRE book has it:
+    /// [`AdaptiveConfig::default`].
+    #[must_use]
+    pub fn adaptive() -> Self {
+        Self {
+            consecutive_failures: 0,
+            adaptive: Some(AdaptiveConfig::default()),
+            ..Self::default()
+        }
+    }
+
+    /// The same with the numbers of Kratos' aegis: [`AdaptiveConfig::AEGIS`].
+    #[must_use]
+    pub fn aegis() -> Self {
+        Self {
+            adaptive: Some(AdaptiveConfig::AEGIS),
+            ..Self::adaptive()
+        }
+    }
+
     /// A breaker that never trips: nothing counts as a failure.
     #[must_use]
     pub fn disabled() -> Self {
         Self {
+            consecutive_failures: 0,
             failures: CodeSet::default(),
             ..Self::default()
         }
     }
 
-    /// Whether `outcome` speaks for the endpoint (`Some(true)`), against it, or says nothing.
+    /// What `outcome` says of the endpoint.
     #[must_use]
-    pub const fn verdict(&self, outcome: Outcome) -> Option<bool> {
+    pub const fn verdict(&self, outcome: Outcome) -> Verdict {
         match outcome {
-            Outcome::Success => Some(true),
-            Outcome::Abandoned => None,
-            Outcome::Failure(code) if self.failures.contains(code) => Some(false),
-            Outcome::Failure(Code::Cancelled) => None,
-            Outcome::Failure(_) => Some(true),
+            Outcome::Success => Verdict::Success,
+            Outcome::Abandoned => Verdict::Nothing,
+            Outcome::Failure(code) if self.failures.contains(code) => Verdict::Failure,
+            Outcome::Failure(Code::Cancelled) => Verdict::Nothing,
+            Outcome::Failure(_) => Verdict::Success,
         }
     }
 
@@ -94,14 +158,18 @@ impl BreakerConfig {
         } else {
             0.0
         };
-        // 53 bits are what an f64 holds exactly.
-        #[expect(clippy::cast_precision_loss, reason = "53 bits fit")]
-        let fraction = (random >> 11) as f64 / (1_u64 << 53) as f64;
-        let factor = 1.0 + jitter * (2.0 * fraction - 1.0);
+        let factor = 1.0 + jitter * (2.0 * fraction(random) - 1.0);
         Duration::try_from_secs_f64(capped.as_secs_f64() * factor).unwrap_or(Duration::MAX)
     }
 
     pub(super) fn first_open_time(&self) -> Duration {
         self.open_time.max(Duration::from_millis(1))
     }
+}
+
+/// From 0 to 1, without 1.
+#[expect(clippy::cast_precision_loss, reason = "53 bits fit")]
+pub(super) fn fraction(random: u64) -> f64 {
+    // 53 bits are what an f64 holds exactly.
+    (random >> 11) as f64 / (1_u64 << 53) as f64
 }

@@ -1,14 +1,14 @@
+mod seen;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use evenkeel_core::{BreakerState, Outcome};
-
-use super::BreakerConfig;
-use super::rules::Rules;
+use super::rules::{Rules, Trip};
+use super::{Admission, BreakerConfig, Refused, Tally, Verdict};
 use crate::time::after;
 
 /// The states of one breaker.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Machine {
     config: Arc<BreakerConfig>,
     state: State,
@@ -18,6 +18,8 @@ pub struct Machine {
     /// Half-open phases in a row that ended open again.
     failed_probes: u32,
     last_probe: u64,
+    /// Why it has opened last, unless by hand.
+    tripped: Option<Trip>,
     /// Held closed by hand: failures do not trip it.
     held_closed: bool,
 }
@@ -42,111 +44,52 @@ struct Probe {
     expires: Instant,
 }
 
-/// The right to send one attempt. Each is given back by exactly one [`Machine::settle`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[must_use = "an admission that is not settled keeps its probe's place"]
-pub struct Admission {
-    generation: u64,
-    probe: Option<u64>,
-}
-
-impl Admission {
-    /// An admission by a breaker that was closed in `generation`.
-    pub const fn closed(generation: u64) -> Self {
-        Self {
-            generation,
-            probe: None,
-        }
-    }
-
-    /// An attempt that is let pass an open breaker: how it ends counts for nothing.
-    pub const fn unrecorded() -> Self {
-        Self::closed(u64::MAX)
-    }
-
-    /// Whether it is one of those.
-    #[must_use]
-    pub const fn is_unrecorded(&self) -> bool {
-        self.generation == u64::MAX
-    }
-
-    /// The generation it belongs to.
-    #[must_use]
-    pub const fn generation(&self) -> u64 {
-        self.generation
-    }
-
-    /// Whether the attempt decides over a half-open breaker.
-    #[must_use]
-    pub const fn is_probe(&self) -> bool {
-        self.probe.is_some()
-    }
-}
-
-/// The breaker does not admit an attempt now.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Refused {
-    /// Time until the next probe may start, if it is known: zero while one is running.
-    pub retry_in: Duration,
-}
-
 impl Machine {
     /// A closed breaker. Many of them may share one config.
     #[must_use]
-    pub fn new(config: impl Into<Arc<BreakerConfig>>) -> Self {
+    pub fn new(config: impl Into<Arc<BreakerConfig>>, now: Instant) -> Self {
+        let config = config.into();
         Self {
-            config: config.into(),
             state: State::Closed,
-            rules: Rules::default(),
+            rules: Rules::new(&config, now),
+            config,
             generation: 0,
             failed_probes: 0,
             last_probe: 0,
+            tripped: None,
             held_closed: false,
         }
     }
 
-    /// Its config.
+    /// What every call is counted in, if it has rules that want that. Who counts there need not
+    /// [settle](Self::settle).
     #[must_use]
-    pub fn config(&self) -> &BreakerConfig {
-        &self.config
-    }
-
-    /// What it is doing, as of the last call.
-    #[must_use]
-    pub const fn state(&self) -> BreakerState {
-        match self.state {
-            State::Closed => BreakerState::Closed,
-            State::Open { .. } => BreakerState::Open,
-            State::HalfOpen { .. } => BreakerState::HalfOpen,
+    pub const fn tally(&self) -> Option<&Arc<Tally>> {
+        match &self.rules.windows {
+            Some(windows) => Some(&windows.tally),
+            None => None,
         }
     }
 
-    /// Grows with every change of state.
-    #[must_use]
-    pub const fn generation(&self) -> u64 {
-        self.generation
-    }
-
-    /// Whether it is closed and a success would change nothing: successes need not be settled.
-    #[must_use]
-    pub const fn ignores_successes(&self) -> bool {
-        matches!(self.state, State::Closed) && (self.held_closed || self.rules.ignore_successes())
-    }
-
-    /// Admits an attempt, or says when to ask again.
+    /// Admits an attempt, or says when to ask again. `random` is uniform over all of `u64`.
     ///
     /// # Errors
     ///
-    /// [`Refused`] while it is open, and while it is half-open and enough probes are running.
-    pub fn admit(&mut self, now: Instant) -> Result<Admission, Refused> {
+    /// [`Refused`] while it is open, while it is half-open and enough probes are running, and a
+    /// share of the attempts while adaptive throttling wants that.
+    pub fn admit(&mut self, now: Instant, random: u64) -> Result<Admission, Refused> {
         self.advance(now);
-        let limit = self.config.probes.max(1) as usize;
+        let limit = self.probes();
         match &mut self.state {
-            State::Closed => Ok(Admission::closed(self.generation)),
-            State::Open { until } => Err(Refused {
-                retry_in: until.map_or(Duration::ZERO, |until| until - now),
-            }),
+            State::Closed if self.held_closed => Ok(Admission::closed(self.generation)),
+            State::Closed => match self.rules.sheds(random) {
+                Some(share) => Err(Refused::shed(share)),
+                None => Ok(Admission::closed(self.generation)),
+            },
+            State::Open { until } => {
+                let retry_in = until.map_or(Duration::ZERO, |until| until - now);
+                Err(Refused::until(retry_in))
+            }
             State::HalfOpen { probes, .. } if probes.len() < limit => {
                 self.last_probe += 1;
                 let id = self.last_probe;
@@ -157,48 +100,52 @@ impl Machine {
                     probe: Some(id),
                 })
             }
-            State::HalfOpen { .. } => Err(Refused {
-                retry_in: Duration::ZERO,
-            }),
+            State::HalfOpen { .. } => Err(Refused::until(Duration::ZERO)),
         }
     }
 
     /// The same for an attempt for which nothing else is left: it passes an open breaker whose
     /// config [lets it](BreakerConfig::last_resort), unless the breaker was opened by hand, and how it
-    /// ends counts for nothing. A half-open one takes it as a probe while it has a place.
+    /// ends counts for nothing. A half-open one takes it as a probe while it has a place. A closed
+    /// one with such a config refuses none, and counts it as any other.
     ///
     /// # Errors
     ///
     /// Those of [`Self::admit`].
-    pub fn admit_as_last_resort(&mut self, now: Instant) -> Result<Admission, Refused> {
-        match self.admit(now) {
+    pub fn admit_as_last_resort(
+        &mut self,
+        now: Instant,
+        random: u64,
+    ) -> Result<Admission, Refused> {
+        self.advance(now);
+        if self.config.last_resort && matches!(self.state, State::Closed) {
+            return Ok(Admission::closed(self.generation));
+        }
+        match self.admit(now, random) {
             Err(_) if self.is_last_resort() => Ok(Admission::unrecorded()),
             admitted => admitted,
         }
     }
 
-    /// Whether attempts would pass for which nothing else is left.
-    #[must_use]
-    pub fn is_last_resort(&self) -> bool {
-        self.config.last_resort && !matches!(self.state, State::Open { until: None })
-    }
-
-    /// Takes an admitted attempt's outcome. `random` is uniform over all of `u64`.
-    pub fn settle(&mut self, now: Instant, admission: Admission, outcome: Outcome, random: u64) {
+    /// Takes what the end of an admitted attempt says. `random` is uniform over all of `u64`.
+    pub fn settle(&mut self, now: Instant, admission: Admission, verdict: Verdict, random: u64) {
         if admission.generation != self.generation {
             return;
         }
         if let (State::HalfOpen { probes, .. }, Some(id)) = (&mut self.state, admission.probe) {
             probes.retain(|probe| probe.id != id);
         }
-        let Some(is_success) = self.config.verdict(outcome) else {
-            return;
+        let is_success = match verdict {
+            Verdict::Success => true,
+            Verdict::Failure => false,
+            Verdict::Nothing => return,
         };
         match (&mut self.state, is_success) {
-            (State::Closed, true) => self.rules.on_success(),
+            (State::Closed, _) if self.held_closed => self.rules.count(now, is_success),
+            (State::Closed, true) => self.rules.on_success(now),
             (State::Closed, false) => {
-                if !self.held_closed && self.rules.on_failure(&self.config) {
-                    self.open(now, random);
+                if let Some(trip) = self.rules.on_failure(now, &self.config) {
+                    self.open(now, trip, random);
                 }
             }
             (State::HalfOpen { succeeded, .. }, true) => {
@@ -209,15 +156,28 @@ impl Machine {
             }
             (State::HalfOpen { .. }, false) => {
                 self.failed_probes = self.failed_probes.saturating_add(1);
-                self.open(now, random);
+                self.open(now, Trip::Probes(self.failed_probes), random);
             }
             // Nothing is admitted while it is open.
             (State::Open { .. }, _) => {}
         }
     }
 
+    /// Trips if what was [counted](Tally::count) of attempts that it admitted in `generation`
+    /// wants that.
+    pub fn judge(&mut self, now: Instant, generation: u64, random: u64) {
+        self.advance(now);
+        let is_present = generation == self.generation && !self.held_closed;
+        if is_present
+            && matches!(self.state, State::Closed)
+            && let Some(trip) = self.rules.judge()
+        {
+            self.open(now, trip, random);
+        }
+    }
+
     /// Does what is due: an open breaker whose time is over becomes half-open, a probe that takes
-    /// too long lets others start.
+    /// too long lets others start, windows move on.
     pub fn advance(&mut self, now: Instant) {
         match &mut self.state {
             State::Open { until: Some(until) } if *until <= now => {
@@ -227,34 +187,9 @@ impl Machine {
                 });
             }
             State::HalfOpen { probes, .. } => probes.retain(|probe| now < probe.expires),
-            State::Closed | State::Open { .. } => {}
+            State::Closed => self.rules.advance(now),
+            State::Open { .. } => {}
         }
-    }
-
-    /// When [`Self::advance`] will next have something to do.
-    #[must_use]
-    pub fn wake_at(&self) -> Option<Instant> {
-        match &self.state {
-            State::Closed => None,
-            State::Open { until } => *until,
-            State::HalfOpen { probes, .. } => probes.iter().map(|probe| probe.expires).min(),
-        }
-    }
-
-    /// Whether an attempt would be admitted, as of the last call.
-    #[must_use]
-    pub fn admits(&self) -> bool {
-        match &self.state {
-            State::Closed => true,
-            State::Open { .. } => false,
-            State::HalfOpen { probes, .. } => probes.len() < self.config.probes.max(1) as usize,
-        }
-    }
-
-    /// What its trip rules have counted, for texts.
-    #[must_use]
-    pub fn explain(&self) -> String {
-        self.rules.explain()
     }
 
     /// Opens it until [`Self::reset`] or [`Self::hold_closed`].
@@ -273,15 +208,20 @@ impl Machine {
     pub fn reset(&mut self) {
         self.held_closed = false;
         self.failed_probes = 0;
-        self.rules = Rules::default();
+        self.rules.clear();
         self.enter(State::Closed);
     }
 
-    fn open(&mut self, now: Instant, random: u64) {
+    fn open(&mut self, now: Instant, trip: Trip, random: u64) {
+        self.tripped = Some(trip);
         let open_time = self.config.open_time(self.failed_probes, random);
         self.enter(State::Open {
             until: Some(after(now, open_time)),
         });
+    }
+
+    fn probes(&self) -> usize {
+        self.config.probes.max(1) as usize
     }
 
     fn enter(&mut self, state: State) {

@@ -7,6 +7,11 @@ use tonic::Code;
 use super::*;
 use BreakerState::{Closed, HalfOpen, Open};
 
+mod adaptive;
+mod combined;
+mod ratio;
+mod window;
+
 const MIDDLE: u64 = 1 << 63;
 const SECOND: Duration = Duration::from_secs(1);
 const FAILURE: Outcome = Outcome::Failure(Code::Unavailable);
@@ -29,26 +34,39 @@ struct Run {
 
 #[expect(clippy::disallowed_methods, reason = "an Instant has no constant")]
 fn run(config: BreakerConfig) -> Run {
+    let now = Instant::now();
     Run {
-        machine: Machine::new(config),
-        now: Instant::now(),
+        machine: Machine::new(config, now),
+        now,
     }
 }
 
 impl Run {
     fn admit(&mut self) -> Result<Admission, Duration> {
-        let admitted = self.machine.admit(self.now);
+        let admitted = self.machine.admit(self.now, MIDDLE);
         admitted.map_err(|refused| refused.retry_in)
     }
 
     fn settle(&mut self, admission: Admission, outcome: Outcome) -> BreakerState {
-        self.machine.settle(self.now, admission, outcome, MIDDLE);
+        let verdict = self.machine.config().verdict(outcome);
+        self.machine.settle(self.now, admission, verdict, MIDDLE);
         self.machine.state()
     }
 
     fn attempt(&mut self, outcome: Outcome) -> BreakerState {
         let admission = self.admit().expect("admitted");
         self.settle(admission, outcome)
+    }
+
+    /// As many attempts that succeed, and as many that fail.
+    fn attempts(&mut self, succeed: u32, fail: u32) -> BreakerState {
+        for _ in 0..succeed {
+            self.attempt(Outcome::Success);
+        }
+        for _ in 0..fail {
+            self.attempt(FAILURE);
+        }
+        self.machine.state()
     }
 
     fn trip(&mut self) {
@@ -91,13 +109,14 @@ fn each_code_counts_as_the_table_says() {
     let config = BreakerConfig::default();
     for code in (1..17).map(Code::from_i32) {
         let expected = match code {
-            Code::Cancelled => None,
-            code => Some(!failures.contains(&code)),
+            Code::Cancelled => Verdict::Nothing,
+            code if failures.contains(&code) => Verdict::Failure,
+            _ => Verdict::Success,
         };
         assert_eq!(config.verdict(Outcome::Failure(code)), expected, "{code:?}");
     }
-    assert_eq!(config.verdict(Outcome::Success), Some(true));
-    assert_eq!(config.verdict(Outcome::Abandoned), None);
+    assert_eq!(config.verdict(Outcome::Success), Verdict::Success);
+    assert_eq!(config.verdict(Outcome::Abandoned), Verdict::Nothing);
 }
 
 #[test]
@@ -232,6 +251,29 @@ fn what_was_admitted_before_a_change_of_state_no_longer_counts() {
 }
 
 #[test]
+fn a_breaker_without_a_rule_never_trips() {
+    for config in [BreakerConfig::consecutive(0), BreakerConfig::disabled()] {
+        let mut run = run(config);
+        assert_eq!(run.attempts(0, 100), Closed);
+        assert!(run.machine.ignores_successes() && run.machine.admits_all());
+    }
+}
+
+#[test]
+fn it_says_why_it_has_tripped_and_why_a_probe_kept_it_open() {
+    let mut run = run(BreakerConfig::consecutive(1));
+    assert_eq!(run.machine.explain(), "");
+    for expected in ["1 failure", "the probe failed", "2 probes in a row failed"] {
+        run.attempt(FAILURE);
+        assert_eq!(run.machine.explain(), expected);
+        run.now = run.machine.wake_at().expect("it will probe");
+    }
+    run.attempt(Outcome::Success);
+    run.attempt(FAILURE);
+    assert_eq!(run.machine.explain(), "1 failure");
+}
+
+#[test]
 fn held_open_never_probes_and_held_closed_never_trips() {
     let mut run = run(config());
     run.machine.hold_open();
@@ -260,7 +302,7 @@ fn the_jitter_spreads_the_open_time() {
 #[test]
 fn zeros_are_brought_into_bounds() {
     let mut run = run(BreakerConfig {
-        consecutive_failures: 0,
+        consecutive_failures: 1,
         open_time: Duration::ZERO,
         max_open_time: Duration::ZERO,
         jitter: f64::NAN,
@@ -314,7 +356,8 @@ proptest! {
                 },
                 Event::Settle(index, outcome) if !running.is_empty() => {
                     let (admission, _) = running.swap_remove(index % running.len());
-                    run.machine.settle(run.now, admission, outcome, random);
+                    let verdict = run.machine.config().verdict(outcome);
+                    run.machine.settle(run.now, admission, verdict, random);
                 }
                 Event::Settle(..) => {}
                 Event::Pass(millis) => run.pass(Duration::from_millis(millis)),
@@ -331,7 +374,7 @@ proptest! {
             prop_assert!(fresh.count() <= probes as usize);
         }
         for (admission, _) in running.drain(..) {
-            run.machine.settle(run.now, admission, Outcome::Abandoned, random);
+            run.machine.settle(run.now, admission, Verdict::Nothing, random);
         }
         if run.machine.wake_at().is_none() && run.machine.state() == Open {
             run.machine.reset();

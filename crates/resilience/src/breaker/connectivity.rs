@@ -12,7 +12,6 @@ use tokio::time::{Sleep, sleep_until};
 
 use super::Breaker;
 use super::shared::Shared;
-use super::ticket::failure_text;
 
 /// What one clone has seen of its endpoint and its breaker.
 #[derive(Debug)]
@@ -47,8 +46,7 @@ impl<S: Connectivity> Connectivity for Breaker<S> {
 
     #[inline]
     fn settle(&self, (admission, inner): Self::Admission, outcome: Outcome, message: &str) {
-        self.shared
-            .settle(admission, outcome, || failure_text(outcome, message));
+        self.shared.settle(admission, outcome, message);
         self.inner.settle(inner, outcome, message);
     }
 

@@ -2,6 +2,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use evenkeel_core::BreakerState;
+use evenkeel_policy::breaker::Counts;
 use tokio::sync::watch;
 
 use super::shared::Shared;
@@ -28,8 +29,22 @@ pub struct BreakerStatus {
     /// When it does something by itself: when an open one starts to probe, or when a half-open
     /// one no longer waits for its oldest probe.
     pub wake_at: Option<Instant>,
-    /// The failure that opened it last.
+    /// Whether it was opened or closed by hand, and stays so until somebody says otherwise.
+    pub held: bool,
+    /// The failure that opened it last, and why that was one too many; while it sheds, a recent
+    /// failure.
     pub tripped_by: Option<Arc<str>>,
+    /// How often it has changed its state: a watcher that sees it grow by more than one has missed
+    /// a state.
+    pub changes: u64,
+    /// Failures since the last success; 0 if no rule asks for them.
+    pub consecutive_failures: u32,
+    /// The calls that its failure ratio is of, if it has that rule.
+    pub failure_ratio: Option<Counts>,
+    /// The requests that adaptive throttling goes by, if it has that rule.
+    pub adaptive: Option<Counts>,
+    /// The share of attempts that it refuses although it is closed: 0 to 1.
+    pub shed: f64,
 }
 
 impl BreakerHandle {
@@ -39,8 +54,18 @@ impl BreakerHandle {
         self.shared.advance()
     }
 
-    /// Each change of what it is doing; changes that follow each other closely may be seen as
-    /// one.
+    /// What this breaker guards: its endpoint, or the name that it was given.
+    #[must_use]
+    pub fn name(&self) -> String {
+        self.shared.name()
+    }
+
+    /// Each change of what it is doing: that it opened, probes, closed, is held, began or stopped
+    /// to shed, and why. Changes that follow each other closely may be seen as one; counts alone are
+    /// no change, and are as of the last one.
+    ///
+    /// Outside a balancer nothing but calls and [`Self::status`] moves a breaker: it probes when the
+    /// first call after its open time comes, and that is when it is told.
     #[must_use]
     pub fn watch(&self) -> watch::Receiver<BreakerStatus> {
         self.shared.watch()

@@ -3,13 +3,14 @@ use std::sync::Arc;
 use evenkeel_policy::breaker::BreakerConfig;
 use tower_layer::Layer;
 
-use super::Breaker;
 use super::shared::Shared;
+use super::{Breaker, Classifier};
 
 /// Puts a breaker around each service it is given; see the [module](super).
 #[derive(Clone, Debug, Default)]
 pub struct BreakerLayer {
     config: Arc<BreakerConfig>,
+    classifier: Option<Classifier>,
     name: Option<Arc<str>>,
 }
 
@@ -19,8 +20,17 @@ impl BreakerLayer {
     pub fn new(config: BreakerConfig) -> Self {
         Self {
             config: Arc::new(config),
+            classifier: None,
             name: None,
         }
+    }
+
+    /// Has `classifier` say which failures count, instead of the config's
+    /// [`failures`](BreakerConfig::failures).
+    #[must_use]
+    pub fn classified_by(mut self, classifier: Classifier) -> Self {
+        self.classifier = Some(classifier);
+        self
     }
 
     /// What errors and logs call the service; for services that are not endpoints of a balancer,
@@ -36,7 +46,11 @@ impl<S> Layer<S> for BreakerLayer {
     type Service = Breaker<S>;
 
     fn layer(&self, inner: S) -> Breaker<S> {
-        let shared = Shared::new(self.config.clone(), self.name.clone());
+        let shared = Shared::new(
+            self.config.clone(),
+            self.classifier.clone(),
+            self.name.clone(),
+        );
         Breaker::new(inner, Arc::new(shared))
     }
 }

@@ -1,69 +1,49 @@
+//! One breaker, and how its calls get by without its lock.
+
+mod state;
+mod summary;
+
 use std::fmt;
 use std::mem;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::Context;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use evenkeel_core::error::BreakerOpen;
 use evenkeel_core::{Admit, BreakerState, Endpoint, Outcome, Waited, Waiter, Waiters};
-use evenkeel_policy::breaker::{Admission, BreakerConfig, Machine};
+use evenkeel_policy::breaker::{
+    Admission, BreakerConfig, Counted, Machine, Refused, Tally, Verdict,
+};
 use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::watch;
 
-use super::BreakerStatus;
+use self::state::{Name, Shown, State, retry_in};
+use self::summary::{Published, Summary};
+use super::ticket::failure_text;
+use super::{BreakerStatus, Classifier, Failure};
 
 /// One breaker, shared by the clones of its service, their calls and its handles.
 pub(super) struct Shared {
     config: Arc<BreakerConfig>,
-    /// The machine's generation, [`CLOSED`], [`QUIET`] and [`PASSED`]: all that a call needs to know as long
-    /// as nothing is wrong. Written under the lock; reading an old one is as if the call had come
-    /// a little earlier.
-    summary: AtomicU64,
+    classifier: Option<Classifier>,
+    summary: Published,
+    /// The machine's.
+    tally: Option<Arc<Tally>>,
     state: Mutex<State>,
 }
 
-struct State {
-    machine: Machine,
-    name: Name,
-    tripped_by: Option<Arc<str>>,
-    /// Counts the attempts it has refused.
-    refusals: u64,
-    shown: Shown,
-    /// The views of the service's clones.
-    waiters: Waiters,
-    /// Made for the first handle that asks: there may be many thousands of breakers.
-    status: Option<watch::Sender<BreakerStatus>>,
-}
-
-/// What there is to see of a machine, as of the last change.
-#[derive(Clone, Copy, PartialEq, Eq)]
-struct Shown {
-    state: BreakerState,
-    admits: bool,
-    wake_at: Option<Instant>,
-}
-
-enum Name {
-    Unknown,
-    Given(Arc<str>),
-    Endpoint(Arc<Endpoint>),
-}
-
-/// Admits without asking the machine.
-const CLOSED: u64 = 1;
-/// Successes need not be settled.
-const QUIET: u64 = 2;
-/// Open, and passed by attempts for which nothing else is left.
-const PASSED: u64 = 4;
-const FLAGS: u32 = 3;
-
 impl Shared {
-    pub(super) fn new(config: Arc<BreakerConfig>, name: Option<Arc<str>>) -> Self {
-        let machine = Machine::new(config.clone());
+    pub(super) fn new(
+        config: Arc<BreakerConfig>,
+        classifier: Option<Classifier>,
+        name: Option<Arc<str>>,
+    ) -> Self {
+        let machine = Machine::new(config.clone(), now());
         Self {
             config,
-            summary: AtomicU64::new(summary(&machine)),
+            classifier,
+            summary: Published::new(&machine),
+            tally: machine.tally().cloned(),
             state: Mutex::new(State {
                 shown: Shown::of(&machine),
                 machine,
@@ -77,22 +57,54 @@ impl Shared {
     }
 
     /// Admits an attempt or says why not.
+    #[inline]
     pub(super) fn admit(&self, admit: Admit) -> Result<Admission, BreakerOpen> {
-        let summary = self.summary.load(Ordering::Relaxed);
-        if summary & CLOSED != 0 {
-            return Ok(Admission::closed(summary >> FLAGS));
+        let summary = self.summary.load();
+        if summary.admits_all() {
+            return Ok(Admission::closed(summary.generation()));
         }
-        if admit == Admit::LastResort && summary & PASSED != 0 {
+        match &self.tally {
+            Some(tally) if summary.sheds() => self.admit_or_shed(tally, summary, admit),
+            _ => self.admit_by_machine(summary, admit),
+        }
+    }
+
+    /// The breaker is closed, and refuses a share of the attempts.
+    fn admit_or_shed(
+        &self,
+        tally: &Tally,
+        summary: Summary,
+        admit: Admit,
+    ) -> Result<Admission, BreakerOpen> {
+        let passes = admit == Admit::LastResort && self.config.last_resort;
+        // Nearly always there is no share: then not even the time is asked.
+        if passes || tally.share() <= 0.0 {
+            return Ok(Admission::closed(summary.generation()));
+        }
+        if tally.is_due(now()) {
+            self.advance();
+        }
+        match tally.sheds(fastrand::u64(..)) {
+            None => Ok(Admission::closed(summary.generation())),
+            Some(share) => Err(self.state.lock().refusal(Refused::shed(share))),
+        }
+    }
+
+    #[cold]
+    fn admit_by_machine(&self, summary: Summary, admit: Admit) -> Result<Admission, BreakerOpen> {
+        if admit == Admit::LastResort && summary.is_passed() {
             return Ok(Admission::unrecorded());
         }
         let mut state = self.state.lock();
+        let random = fastrand::u64(..);
         let admitted = match admit {
-            Admit::Normally => state.machine.admit(now()),
-            Admit::LastResort => state.machine.admit_as_last_resort(now()),
+            Admit::Normally => state.machine.admit(now(), random),
+            Admit::LastResort => state.machine.admit_as_last_resort(now(), random),
         };
         let admitted = admitted.map_err(|refused| {
-            state.refusals += 1;
-            state.refusal(refused.retry_in)
+            // Who is shed does not wait for a report.
+            state.refusals += u64::from(refused.shed.is_none());
+            state.refusal(refused)
         });
         self.publish(state);
         admitted
@@ -103,32 +115,96 @@ impl Shared {
         self.state.lock().machine.is_last_resort()
     }
 
-    /// Takes the outcome of an admitted attempt; `text` tells its failure if it trips the breaker.
-    pub(super) fn settle(
-        &self,
-        admission: Admission,
-        outcome: Outcome,
-        text: impl FnOnce() -> String,
-    ) {
+    /// Takes the outcome of an admitted attempt; `message` is what its failure said, if that is
+    /// known.
+    #[inline]
+    pub(super) fn settle(&self, admission: Admission, outcome: Outcome, message: &str) {
         if admission.is_unrecorded() {
             return;
         }
+        let verdict = self.verdict(outcome, message);
         if !admission.is_probe() {
-            let summary = self.summary.load(Ordering::Relaxed);
-            let is_quiet = summary == (admission.generation() << FLAGS | CLOSED | QUIET);
-            match self.config.verdict(outcome) {
-                None => return,
-                Some(true) if is_quiet => return,
-                Some(_) => {}
+            let summary = self.summary.load();
+            match verdict {
+                Verdict::Nothing => return,
+                Verdict::Success if summary.ignores(admission) => return,
+                Verdict::Success | Verdict::Failure => {}
+            }
+            if let Some(tally) = &self.tally
+                && summary.counts(admission)
+                && self.count(tally, admission, verdict, || failure_text(outcome, message))
+            {
+                return;
             }
         }
+        self.settle_by_machine(admission, verdict, || failure_text(outcome, message));
+    }
+
+    #[inline]
+    fn verdict(&self, outcome: Outcome, message: &str) -> Verdict {
+        match (outcome, &self.classifier) {
+            (Outcome::Failure(code), Some(classifier)) => {
+                classifier.verdict(&Failure { code, message })
+            }
+            (outcome, _) => self.config.verdict(outcome),
+        }
+    }
+
+    /// Counts an attempt without the lock; false if the machine must be told of it.
+    fn count(
+        &self,
+        tally: &Tally,
+        admission: Admission,
+        verdict: Verdict,
+        text: impl Fn() -> String,
+    ) -> bool {
+        let is_success = verdict == Verdict::Success;
+        if !is_success && self.config.consecutive_failures > 0 {
+            return false;
+        }
+        match tally.count(now(), is_success) {
+            Counted::Not => return false,
+            Counted::Quietly => {}
+            Counted::Tripping => {
+                let generation = admission.generation();
+                self.change_by(verdict, &text, |machine, now, random| {
+                    machine.judge(now, generation, random);
+                });
+                return true;
+            }
+        }
+        // As good as any other: nobody waits to tell it.
+        if !is_success
+            && tally.share() > 0.0
+            && let Some(mut state) = self.state.try_lock()
+        {
+            state.tripped_by = Some(text().into());
+        }
+        true
+    }
+
+    #[cold]
+    fn settle_by_machine(&self, admission: Admission, verdict: Verdict, text: impl Fn() -> String) {
+        self.change_by(verdict, &text, |machine, now, random| {
+            machine.settle(now, admission, verdict, random);
+        });
+    }
+
+    /// Tells of the attempt's failure if the breaker opens or sheds for it.
+    fn change_by(
+        &self,
+        verdict: Verdict,
+        text: &impl Fn() -> String,
+        change: impl FnOnce(&mut Machine, Instant, u64),
+    ) {
         let mut state = self.state.lock();
         let before = state.machine.generation();
-        let random = fastrand::u64(..);
-        state.machine.settle(now(), admission, outcome, random);
+        change(&mut state.machine, now(), fastrand::u64(..));
         if state.machine.generation() != before && state.machine.state() == BreakerState::Open {
             let text = format!("{} ({})", text(), state.machine.explain());
             state.tripped_by = Some(text.into());
+        } else if verdict == Verdict::Failure && state.machine.share() > 0.0 {
+            state.tripped_by = Some(text().into());
         }
         self.publish(state);
     }
@@ -197,15 +273,15 @@ impl Shared {
         }
     }
 
+    /// What it guards.
+    pub(super) fn name(&self) -> String {
+        self.state.lock().name.to_string()
+    }
+
     /// Why an attempt is refused now.
     pub(super) fn refusal(&self) -> BreakerOpen {
         let state = self.state.lock();
-        let wake_at = match state.machine.state() {
-            BreakerState::Open => state.machine.wake_at(),
-            BreakerState::Closed | BreakerState::HalfOpen => None,
-        };
-        let retry_in = wake_at.map_or(Duration::ZERO, |at| at.saturating_duration_since(now()));
-        state.refusal(retry_in)
+        state.refusal(Refused::until(retry_in(&state.machine)))
     }
 
     /// Lets calls and watchers see what has become of the machine.
@@ -217,75 +293,18 @@ impl Shared {
 
     /// The same, but for waking those who waited for it.
     fn show(&self, state: &mut State) -> Waited {
-        self.summary
-            .store(summary(&state.machine), Ordering::Relaxed);
+        self.summary.store(&state.machine);
         let shown = Shown::of(&state.machine);
         let before = mem::replace(&mut state.shown, shown);
         if before == shown {
             return Waited::default();
         }
         let status = state.status();
-        if before.state != shown.state {
-            state.log(&status);
-        }
+        state.log(before, &status);
         if let Some(sender) = &state.status {
             sender.send_replace(status);
         }
         state.waiters.take()
-    }
-}
-
-impl Shown {
-    fn of(machine: &Machine) -> Self {
-        Self {
-            state: machine.state(),
-            admits: machine.admits(),
-            wake_at: machine.wake_at(),
-        }
-    }
-}
-
-impl State {
-    fn status(&self) -> BreakerStatus {
-        let Shown {
-            state,
-            admits,
-            wake_at,
-        } = Shown::of(&self.machine);
-        BreakerStatus {
-            state,
-            admits,
-            wake_at,
-            tripped_by: self.tripped_by.clone(),
-        }
-    }
-
-    fn refusal(&self, retry_in: Duration) -> BreakerOpen {
-        let tripped_by = self.tripped_by.as_deref().unwrap_or_default();
-        BreakerOpen::new(self.name.to_string(), retry_in, tripped_by.to_owned())
-    }
-
-    fn log(&self, status: &BreakerStatus) {
-        let name = &self.name;
-        let last_error = status.tripped_by.as_deref().unwrap_or_default();
-        match status.state {
-            BreakerState::Open => {
-                let open_for = status.wake_at.map(|at| at.saturating_duration_since(now()));
-                tracing::warn!(endpoint = %name, last_error, ?open_for, "breaker tripped");
-            }
-            BreakerState::HalfOpen => tracing::debug!(endpoint = %name, "breaker probes"),
-            BreakerState::Closed => tracing::info!(endpoint = %name, "breaker reset"),
-        }
-    }
-}
-
-impl fmt::Display for Name {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Unknown => f.write_str("the service"),
-            Self::Given(name) => f.write_str(name),
-            Self::Endpoint(endpoint) => endpoint.fmt(f),
-        }
     }
 }
 
@@ -299,24 +318,10 @@ impl fmt::Debug for Shared {
     }
 }
 
-fn summary(machine: &Machine) -> u64 {
-    let closed = match machine.state() {
-        BreakerState::Closed => CLOSED,
-        BreakerState::Open | BreakerState::HalfOpen => 0,
-    };
-    let quiet = if machine.ignores_successes() {
-        QUIET
-    } else {
-        0
-    };
-    let passed = match machine.state() {
-        BreakerState::Open if machine.is_last_resort() => PASSED,
-        _ => 0,
-    };
-    machine.generation() << FLAGS | closed | quiet | passed
-}
-
 /// The time as tokio has it, which tests pause.
 pub(super) fn now() -> Instant {
     tokio::time::Instant::now().into_std()
 }
+
+#[cfg(test)]
+mod tests;

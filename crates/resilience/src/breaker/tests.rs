@@ -29,11 +29,13 @@ use ConnectivityState::{Connecting, Ready, TransientFailure};
 use watched::{Watched, watched, watched_with};
 
 mod calls;
+mod classifier;
 mod connectivity;
 mod handle;
 mod last_resort;
 mod probes;
 mod watched;
+mod windows;
 
 const SECOND: Duration = Duration::from_secs(1);
 

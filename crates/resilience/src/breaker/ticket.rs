@@ -46,8 +46,7 @@ impl BreakerTicket {
     /// The attempt ended, with the text of its failure.
     pub(super) fn settle_with(self, outcome: Outcome, message: &str) {
         let outcome = self.truth(outcome);
-        self.shared
-            .settle(self.admission, outcome, || failure_text(outcome, message));
+        self.shared.settle(self.admission, outcome, message);
     }
 
     /// A call that is given up at its deadline has failed, even if only its caller knows.
