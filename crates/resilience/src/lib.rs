@@ -4,6 +4,7 @@
 //! - [`DeadlineLayer`]: a call ends when its time is over;
 //! - [`RetryLayer`]: a failed call is tried again, elsewhere, and a message that is too long stops;
 //! - [`BreakerLayer`]: an endpoint that keeps failing gets no attempts for a while;
+//! - [`FailoverConfig`]: retries and breakers by the settings of other frameworks;
 //! - [`TonicBodyLayer`]: puts these around a plain tonic channel.
 //!
 //! Those that go by a service config follow one that changes, too: [`DeadlineLayer::live`],
@@ -19,6 +20,7 @@
 mod body;
 pub mod breaker;
 pub mod deadline;
+mod failover;
 mod frames;
 mod limits;
 mod lookup;
@@ -35,6 +37,7 @@ pub use body::ResponseBody;
 pub use breaker::{BreakerHandle, BreakerLayer, BreakerStatus};
 pub use deadline::DeadlineLayer;
 pub use evenkeel_policy::breaker::{AdaptiveConfig, BreakerConfig, FailureRatioConfig};
+pub use failover::{ErrorClass, FailoverConfig};
 pub use limits::MessageLimits;
 pub use retry::{ReplayBody, RetryConfig, RetryLayer};
 pub use tonic_body::{TonicBody, TonicBodyFuture, TonicBodyLayer};

@@ -40,6 +40,8 @@ pub(crate) struct Retries {
     throttles: Arc<Throttles>,
     limits: MessageLimits,
     enabled: bool,
+    /// For methods for which the config has neither retries nor hedging.
+    fallback: Option<Again>,
 }
 
 #[derive(Debug)]
@@ -71,7 +73,14 @@ impl Retries {
             throttles: Arc::clone(throttles),
             limits,
             enabled,
+            fallback: None,
         }
+    }
+
+    /// The same with a policy for methods for which the config has neither retries nor hedging.
+    pub(crate) fn or(mut self, fallback: Option<Again>) -> Self {
+        self.fallback = fallback;
+        self
     }
 }
 
@@ -188,6 +197,7 @@ impl Lookup {
             Some(Source::All(again)) => Some(again.clone()),
             _ => of_retries.and_then(Again::of),
         };
+        let again = again.or_else(|| retries.and_then(|it| it.fallback.clone()));
         let limits = retries.map_or_else(MessageLimits::default, |retries| {
             of_retries.map_or(retries.limits, |it| {
                 retries.limits.and(MessageLimits {

@@ -55,6 +55,7 @@ pub struct RetryLayer {
     throttles: Arc<Throttles>,
     limits: MessageLimits,
     settings: Settings,
+    fallback: Option<RetryPolicy>,
     deadline: Option<DeadlineLayer>,
 }
 
@@ -122,6 +123,7 @@ impl RetryLayer {
                 config,
                 budget: Arc::new(Budget::new(config.channel_buffer)),
             },
+            fallback: None,
             deadline: None,
         }
     }
@@ -131,6 +133,14 @@ impl RetryLayer {
     pub fn with_config(mut self, config: RetryConfig) -> Self {
         self.settings.config = config;
         self.settings.budget = Arc::new(Budget::new(config.channel_buffer));
+        self
+    }
+
+    /// The same layer with a policy for methods for which the config has neither retries nor
+    /// hedging; all of them may be called twice, then.
+    #[must_use]
+    pub fn with_fallback(mut self, policy: RetryPolicy) -> Self {
+        self.fallback = Some(policy);
         self
     }
 
@@ -163,7 +173,8 @@ impl<S: Clone> Layer<S> for RetryLayer {
             &self.throttles,
             self.limits,
             self.settings.config.enabled,
-        );
+        )
+        .or(self.fallback.clone().map(Again::Retry));
         let timeouts = self.deadline.as_ref().map(DeadlineLayer::methods);
         let lookup = Lookup::of_retries(retries, &self.methods, timeouts);
         Retry::new(inner, Arc::new(shared), lookup)
