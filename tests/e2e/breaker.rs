@@ -2,8 +2,11 @@
 
 use std::time::Duration;
 
-use evenkeel::errors::{BreakerOpen, cause};
-use evenkeel::{BreakerConfig, BreakerState, Channel, ConnectivityState};
+use evenkeel::errors::{BreakerOpen, NoEndpoint, cause};
+use evenkeel::resilience::breaker::{Classifier, Verdict};
+use evenkeel::{
+    AdaptiveConfig, BreakerConfig, BreakerState, Channel, ConnectivityState, FailureRatioConfig,
+};
 use evenkeel_testkit::{Behaviour, UserServer};
 use tonic::Code;
 
@@ -157,6 +160,14 @@ async fn when_every_breaker_is_open_a_call_says_so_at_once() {
         assert!(status.message().contains(&named), "{status}");
     }
     assert_eq!(shares(&servers), [3, 3]);
+    let open = cause::<BreakerOpen>(&status).expect("the refusal is typed");
+    assert!(addresses(&servers).contains(&open.endpoint), "{open}");
+    let all = cause::<NoEndpoint>(&status).expect("and so are all of them");
+    for one in &all.endpoints {
+        let breaker = one.breaker.as_ref().expect("its breaker is what is wrong");
+        assert_eq!(breaker.endpoint, one.endpoint.to_string());
+        assert!(breaker.tripped_by.starts_with("UNAVAILABLE: scripted"));
+    }
 }
 
 #[tokio::test]
@@ -177,4 +188,154 @@ async fn answers_of_a_server_that_works_never_trip_it() {
     }
     let closed = (ConnectivityState::Ready, BreakerState::Closed);
     assert_eq!(state_of(&channel, &servers[0]), Some(closed));
+}
+
+#[tokio::test]
+async fn a_server_that_fails_every_other_call_trips_by_its_ratio() {
+    let servers = servers(2).await;
+    let ratio = BreakerConfig {
+        failure_ratio: Some(FailureRatioConfig {
+            minimum_calls: 10,
+            window: LONG,
+            ..FailureRatioConfig::default()
+        }),
+        open_time: LONG,
+        ..BreakerConfig::ratio(0.5)
+    };
+    let channel = channel(&servers, ROUND_ROBIN, ratio).await;
+    let mut client = Client::new(channel.clone());
+    let every_other = tonic::Status::unavailable("every other call");
+    servers[0].behave(Behaviour::FailEach(2, every_other));
+    while state_of(&channel, &servers[0]).unwrap().1 == BreakerState::Closed {
+        // Every other one of its calls fails.
+        let _ = call(&mut client).await;
+    }
+    let seen = servers[0].seen().total_calls();
+    assert!((10..=12).contains(&seen), "{seen}");
+    let breaker = channel.breaker(channel.endpoints()[0].id).unwrap();
+    let why = breaker.status().tripped_by.unwrap();
+    assert!(why.starts_with("UNAVAILABLE: every other call ("), "{why}");
+    calls(&mut client, 20).await.unwrap();
+}
+
+fn adaptive() -> BreakerConfig {
+    BreakerConfig {
+        adaptive: Some(AdaptiveConfig {
+            minimum_requests: 10,
+            window: LONG,
+            ..AdaptiveConfig::default()
+        }),
+        ..BreakerConfig::adaptive()
+    }
+}
+
+#[tokio::test]
+async fn what_a_failing_endpoint_sheds_goes_elsewhere_and_it_stays_ready() {
+    let servers = servers(2).await;
+    let channel = channel(&servers, ROUND_ROBIN, adaptive()).await;
+    let mut client = Client::new(channel.clone());
+    servers[0].behave(Behaviour::fail(Code::Unavailable));
+    let mut failed = 0;
+    for _ in 0..400 {
+        failed += u64::from(call(&mut client).await.is_err());
+    }
+    let seen = servers[0].seen().total_calls();
+    assert_eq!(failed, seen, "a refusal costs no call");
+    // Ten before there are enough of them, and then ever fewer: about ln(200 / 10) times one.
+    assert!((10..60).contains(&seen), "{seen}");
+    let ready = (ConnectivityState::Ready, BreakerState::Closed);
+    assert_eq!(state_of(&channel, &servers[0]), Some(ready));
+    let status = channel.breaker(channel.endpoints()[0].id).unwrap().status();
+    assert!(status.shed > 0.9, "{status:?}");
+    let counts = status.adaptive.unwrap();
+    assert_eq!((counts.failures, counts.successes), (seen, 0));
+}
+
+#[tokio::test]
+async fn the_only_endpoint_sheds_at_once_and_typed_even_from_who_waits_for_ready() {
+    let servers = servers(1).await;
+    let method = r#""waitForReady": true, "retryPolicy": {"maxAttempts": 3, "initialBackoff": "600s",
+        "maxBackoff": "600s", "backoffMultiplier": 1, "retryableStatusCodes": ["UNAVAILABLE"]}"#;
+    let breaker = BreakerConfig {
+        // Not retried by the policy.
+        failures: [Code::Internal].into_iter().collect(),
+        ..adaptive()
+    };
+    let channel = channel(&servers, &config("round_robin", method), breaker).await;
+    let mut client = Client::new(channel.clone());
+    servers[0].behave(Behaviour::fail(Code::Internal));
+    let status = loop {
+        let status = call(&mut client).await.unwrap_err();
+        if status.code() != Code::Internal {
+            break status;
+        }
+    };
+    assert_eq!(status.code(), Code::Unavailable);
+    let refusal = cause::<BreakerOpen>(&status).unwrap();
+    assert_eq!(refusal.endpoint, servers[0].address().to_string());
+    assert!(refusal.shed.is_some_and(|share| share > 0.8), "{refusal}");
+    assert_eq!(channel.state(), ConnectivityState::Ready);
+}
+
+#[tokio::test]
+async fn a_breaker_is_opened_and_closed_by_hand_and_watched() {
+    let servers = servers(2).await;
+    let channel = channel(&servers, ROUND_ROBIN, three(LONG)).await;
+    let mut client = Client::new(channel.clone());
+    let first = channel.endpoints()[0].id;
+    let breaker = channel.breaker(first).unwrap();
+    assert_eq!(breaker.name(), servers[0].address().to_string());
+    let mut changes = breaker.watch();
+
+    breaker.hold_open();
+    until_breaker(&channel, &servers[0], BreakerState::Open).await;
+    let before = shares(&servers);
+    calls(&mut client, 10).await.unwrap();
+    assert_eq!(since(&servers, &before), [0, 10]);
+    assert!(changes.borrow_and_update().held);
+
+    breaker.hold_closed();
+    until_breaker(&channel, &servers[0], BreakerState::Closed).await;
+    servers[0].behave(Behaviour::fail(Code::Unavailable));
+    for _ in 0..20 {
+        // Every other one fails.
+        let _ = call(&mut client).await;
+    }
+    assert_eq!(breaker.status().state, BreakerState::Closed);
+    assert!(changes.borrow_and_update().held);
+
+    breaker.reset();
+    while breaker.status().state == BreakerState::Closed {
+        let _ = call(&mut client).await;
+    }
+    let status = changes.borrow_and_update().clone();
+    assert_eq!((status.state, status.held), (BreakerState::Open, false));
+    let why = "UNAVAILABLE: scripted: Unavailable (3 consecutive failures)";
+    assert_eq!(status.tripped_by.as_deref(), Some(why));
+    assert!(channel.breaker(evenkeel::EndpointId(u64::MAX)).is_none());
+}
+
+#[tokio::test]
+async fn a_classifier_tells_a_quota_from_an_overload() {
+    let servers = servers(1).await;
+    let breaker = three(LONG);
+    let classifier = Classifier::new(move |failure| match failure.message {
+        "quota" => Verdict::Success,
+        _ => breaker.verdict(failure.code.into()),
+    });
+    let builder = builder(addresses(&servers)).breaker(breaker);
+    let channel = builder.breaker_classifier(classifier).build().unwrap();
+    all_ready(&channel, 1).await;
+    let mut client = Client::new(channel.clone());
+    for (message, expected) in [
+        ("quota", BreakerState::Closed),
+        ("full", BreakerState::Open),
+    ] {
+        let status = tonic::Status::resource_exhausted(message);
+        servers[0].behave(Behaviour::Fail(status));
+        for _ in 0..3 {
+            call(&mut client).await.unwrap_err();
+        }
+        until_breaker(&channel, &servers[0], expected).await;
+    }
 }

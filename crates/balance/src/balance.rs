@@ -205,6 +205,17 @@ impl<S> Balance<S> {
         shared.directory.load().iter().map(report).collect()
     }
 
+    /// The service of an endpoint that discovery gave: for the handles that layers around it have.
+    #[must_use]
+    pub fn endpoint_service(&self, id: EndpointId) -> Option<S>
+    where
+        S: Clone,
+    {
+        let directory = self.shared().directory.load();
+        let slot = directory.iter().find(|slot| slot.id == id);
+        slot.map(|slot| slot.service.clone())
+    }
+
     /// Waits until an endpoint came, went or changed its state, or the policy decided anew, since
     /// this future was made. Cancel safe.
     pub fn changed(&self) -> impl Future<Output = ()> + Send + use<S> {

@@ -5,7 +5,8 @@ use evenkeel_balance::SubchannelConfig;
 use evenkeel_core::{BoxError, Endpoint, Target};
 use evenkeel_discover::MemoryRegistry;
 use evenkeel_policy::backoff::BackoffConfig;
-use evenkeel_resilience::{BreakerConfig, MessageLimits, RetryConfig};
+use evenkeel_resilience::breaker::Classifier;
+use evenkeel_resilience::{BreakerConfig, FailoverConfig, MessageLimits, RetryConfig};
 use evenkeel_service_config::{LiveConfig, ParseOptions, PolicyRegistry, ServiceConfig};
 use evenkeel_transport::{Connect, Connector};
 use http::uri::Authority;
@@ -149,6 +150,20 @@ impl<C: Connect> ChannelBuilder<C> {
     /// and a response that took more than one attempt has one in any case.
     pub fn name_endpoints(mut self, name_endpoints: bool) -> Self {
         self.options.retry.name_endpoints = name_endpoints;
+        self
+    }
+
+    /// What the breakers take for failures. Default: the codes of their config.
+    pub fn breaker_classifier(mut self, classifier: Classifier) -> Self {
+        self.options.classifier = Some(classifier);
+        self
+    }
+
+    /// Retries and breakers by the failover settings of other frameworks. Replaces
+    /// [`Self::breaker`]; the retries are for methods for which the service config has none.
+    pub fn failover(mut self, config: FailoverConfig) -> Self {
+        self.options.breaker = config.breaker();
+        self.options.fallback_retry = config.retry_policy();
         self
     }
 

@@ -3,7 +3,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use evenkeel_balance::{EndpointBody, EndpointReport, Subchannel};
-use evenkeel_core::ConnectivityState;
+use evenkeel_core::{ConnectivityState, EndpointId};
+use evenkeel_resilience::BreakerHandle;
 use evenkeel_resilience::ResponseBody as CallBody;
 use evenkeel_resilience::breaker::Breaker;
 use evenkeel_service_config::{ConfigError, LiveConfig, ServiceConfig};
@@ -175,6 +176,24 @@ impl<C: Connect> Channel<C> {
     #[must_use]
     pub fn endpoints(&self) -> Vec<EndpointReport> {
         self.balance.endpoints()
+    }
+
+    /// The breaker of an endpoint: to see what it counts, to watch it, and to open or close it by
+    /// hand. `None` if the endpoint is gone; the handle outlives it.
+    ///
+    /// ```no_run
+    /// # fn example(channel: &evenkeel::Channel) {
+    /// for one in channel.endpoints() {
+    ///     if let Some(breaker) = channel.breaker(one.id) {
+    ///         println!("{}: {:?}", one.endpoint, breaker.status());
+    ///     }
+    /// }
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn breaker(&self, endpoint: EndpointId) -> Option<BreakerHandle> {
+        let service = self.balance.endpoint_service(endpoint)?;
+        Some(service.handle())
     }
 
     /// Waits until an endpoint came, went or changed its state or metadata since this future was

@@ -56,7 +56,8 @@ pub use evenkeel_policy as policy;
 pub use evenkeel_policy::backoff::BackoffConfig;
 pub use evenkeel_resilience as resilience;
 pub use evenkeel_resilience::{
-    BreakerConfig, BreakerLayer, DeadlineLayer, MessageLimits, RetryConfig, RetryLayer,
+    AdaptiveConfig, BreakerConfig, BreakerHandle, BreakerLayer, BreakerStatus, DeadlineLayer,
+    ErrorClass, FailoverConfig, FailureRatioConfig, MessageLimits, RetryConfig, RetryLayer,
 };
 pub use evenkeel_service_config as service_config;
 pub use evenkeel_service_config::{

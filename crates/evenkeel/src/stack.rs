@@ -6,7 +6,8 @@ use evenkeel_balance::{
     Balance, BalanceLayer, ConnectLayer, EndpointLayer, Subchannel, SubchannelConfig,
 };
 use evenkeel_core::{BoxError, Endpoint};
-use evenkeel_resilience::breaker::Breaker;
+use evenkeel_policy::retry::RetryPolicy;
+use evenkeel_resilience::breaker::{Breaker, Classifier};
 use evenkeel_resilience::retry::Retry;
 use evenkeel_resilience::{
     BreakerConfig, BreakerLayer, DeadlineLayer, MessageLimits, RetryConfig, RetryLayer,
@@ -28,6 +29,10 @@ pub(crate) type Balanced<C> = Balance<Breaker<Subchannel<C>>>;
 pub struct StackConfig {
     /// The breaker around each endpoint.
     pub breaker: BreakerConfig,
+    /// What that breaker takes for failures, instead of those of its config.
+    pub classifier: Option<Classifier>,
+    /// Retries of methods for which the service config has neither retries nor hedging.
+    pub fallback_retry: Option<RetryPolicy>,
     /// What retries may buffer, and whether there are any.
     pub retry: RetryConfig,
     /// The longest messages, beside what the service config has.
@@ -105,10 +110,18 @@ where
     D::Error: Into<BoxError>,
     C: Connect,
 {
+    let mut retry = retry.with_config(options.retry).with_limits(options.limits);
+    if let Some(policy) = &options.fallback_retry {
+        retry = retry.with_fallback(policy.clone());
+    }
+    let mut breaker = BreakerLayer::new(options.breaker);
+    if let Some(classifier) = &options.classifier {
+        breaker = breaker.classified_by(classifier.clone());
+    }
     ServiceBuilder::new()
-        .layer(retry.with_config(options.retry).with_limits(options.limits))
+        .layer(retry)
         .layer(balance)
-        .layer(EndpointLayer::new(BreakerLayer::new(options.breaker)))
+        .layer(EndpointLayer::new(breaker))
         .layer(ConnectLayer::new(connector).with_config(options.subchannel.clone()))
         .service(discover)
 }
