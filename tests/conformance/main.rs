@@ -19,5 +19,6 @@ mod a6_throttling;
 mod a6_transparent_retries;
 mod a76_ring_hash;
 mod chosen;
+mod errors_page;
 mod ring;
 mod servers;
