@@ -11,7 +11,7 @@ use std::task::{Context, Poll, ready};
 use evenkeel_core::error::{
     AttemptError, BoxError, ChannelClosed, DeadlineExceeded, cause, into_status,
 };
-use evenkeel_core::observe::{Guard, ObservedBody, Ticket, head_status};
+use evenkeel_core::observe::{Guard, ObservedBody, head_status};
 use evenkeel_core::{Connectivity, Deadline, Picked, Progress};
 use http::{Request, Response};
 use http_body::Body;
@@ -296,15 +296,8 @@ fn settle<R: Body, S: Connectivity>(
     mut response: Response<R>,
     guard: &mut Guard<EndpointTicket<S>>,
 ) -> Response<EndpointBody<R, S>> {
-    let Some(code) = decided.filter(|code| *code != Code::Ok) else {
-        return guard.watch_decided(decided, response);
-    };
-    name(&mut response, guard);
-    if let Some(mut ticket) = guard.take() {
-        ticket.ends_with(response.headers());
-        let told = Status::from_header_map(response.headers());
-        let message = told.as_ref().map_or("", Status::message);
-        ticket.settle_with(code.into(), message);
+    if decided != Some(Code::Ok) {
+        name(&mut response, guard);
     }
     guard.watch_decided(decided, response)
 }

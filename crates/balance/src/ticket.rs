@@ -204,6 +204,10 @@ impl<S: Connectivity> Ticket for EndpointTicket<S> {
     fn settle(self, outcome: Outcome) {
         self.settle_with(outcome, "");
     }
+
+    fn fail(self, outcome: Outcome, message: &str) {
+        self.settle_with(outcome, message);
+    }
 }
 
 impl<S: Connectivity> fmt::Debug for EndpointTicket<S> {

@@ -23,7 +23,7 @@ pub use body::ObservedBody;
 pub use future::ObservedFuture;
 
 use http::{HeaderMap, HeaderName, StatusCode};
-use tonic::Code;
+use tonic::{Code, Status};
 
 use crate::{Outcome, headers};
 
@@ -38,6 +38,15 @@ pub trait Ticket {
 
     /// The attempt has ended; `Abandoned` when it was dropped before.
     fn settle(self, outcome: Outcome);
+
+    /// The same for one that has failed, with what its status says.
+    fn fail(self, outcome: Outcome, message: &str)
+    where
+        Self: Sized,
+    {
+        let _ = message;
+        self.settle(outcome);
+    }
 }
 
 /// A ticket that settles as [`Outcome::Abandoned`] when it is dropped, unless it was settled or
@@ -66,10 +75,21 @@ impl<T: Ticket> Guard<T> {
 
     /// Settles the ticket by the metadata that the response ends with.
     #[inline]
-    fn settle_by(&mut self, trailers: &HeaderMap, outcome: Outcome) {
+    fn settle_by(&mut self, trailers: &HeaderMap, code: Code) {
         if let Some(mut ticket) = self.0.take() {
             ticket.ends_with(trailers);
-            ticket.settle(outcome);
+            match code {
+                Code::Ok => ticket.settle(Outcome::Success),
+                code => fail_by(ticket, trailers, code),
+            }
+        }
+    }
+
+    /// Settles the ticket of a response that was cut.
+    #[cold]
+    fn fail(&mut self, status: &Status) {
+        if let Some(ticket) = self.0.take() {
+            ticket.fail(status.code().into(), status.message());
         }
     }
 
@@ -107,10 +127,17 @@ impl<T: Ticket> Guard<T> {
         response: http::Response<B>,
     ) -> http::Response<ObservedBody<B, T>> {
         if let Some(code) = decided {
-            self.settle_by(response.headers(), code.into());
+            self.settle_by(response.headers(), code);
         }
         response.map(|body| ObservedBody::new(body, Self(self.0.take())))
     }
+}
+
+#[cold]
+fn fail_by<T: Ticket>(ticket: T, trailers: &HeaderMap, code: Code) {
+    let told = Status::from_header_map(trailers);
+    let message = told.as_ref().map_or("", Status::message);
+    ticket.fail(Outcome::Failure(code), message);
 }
 
 impl<T: Ticket> Drop for Guard<T> {

@@ -42,7 +42,7 @@ where
             Some(Ok(frame)) => frame,
             Some(Err(error)) => {
                 let status = into_status(error.into());
-                this.guard.settle(status.code().into());
+                this.guard.fail(&status);
                 return Poll::Ready(Some(Err(status)));
             }
             None => {
@@ -54,7 +54,7 @@ where
             && let Some(trailers) = frame.trailers_ref()
         {
             let code = grpc_status(trailers).unwrap_or(Code::Unknown);
-            this.guard.settle_by(trailers, code.into());
+            this.guard.settle_by(trailers, code);
         }
         Poll::Ready(Some(Ok(frame)))
     }

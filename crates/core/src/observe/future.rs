@@ -45,7 +45,7 @@ where
             Ok(response) => Poll::Ready(Ok(this.guard.watch(response))),
             Err(error) => {
                 let status = into_status(error.into());
-                this.guard.settle(status.code().into());
+                this.guard.fail(&status);
                 Poll::Ready(Err(status))
             }
         }

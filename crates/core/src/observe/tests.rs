@@ -69,6 +69,55 @@ fn trailers_only_is_settled_at_the_head() {
     );
 }
 
+/// Notes what failures said.
+struct Told(Arc<Mutex<Vec<String>>>);
+
+impl Ticket for Told {
+    fn settle(self, outcome: Outcome) {
+        self.0.lock().push(format!("{outcome:?}"));
+    }
+
+    fn fail(self, outcome: Outcome, message: &str) {
+        self.0.lock().push(format!("{outcome:?}: {message}"));
+    }
+}
+
+#[test]
+fn whoever_settles_is_told_what_a_failure_said_wherever_it_shows() {
+    let told = |status, message| {
+        let mut trailers = trailers(status);
+        trailers.insert("grpc-message", HeaderValue::from_static(message));
+        trailers
+    };
+    let mut refused = Response::new(());
+    *refused.headers_mut() = told("8", "too%20much");
+    let ended = |trailers| {
+        (
+            Response::new(()),
+            vec![data(), Ok(Frame::trailers(trailers))],
+        )
+    };
+    let cases = [
+        ((refused, vec![]), "Failure(ResourceExhausted): too much"),
+        (ended(told("13", "bug")), "Failure(Internal): bug"),
+        (ended(trailers("13")), "Failure(Internal): "),
+        (ended(told("0", "fine")), "Success"),
+        (
+            (Response::new(()), vec![Err(Status::unavailable("cut"))]),
+            "Failure(Unavailable): cut",
+        ),
+        ((Response::new(()), vec![data()]), "Failure(Unknown)"),
+    ];
+    for ((head, frames), expected) in cases {
+        let log = Arc::<Mutex<Vec<String>>>::default();
+        let mut guard = Guard::new(Told(log.clone()));
+        let response = head.map(|()| StreamBody::new(stream::iter(frames)));
+        let mut body = guard.watch(response).into_body();
+        while body.frame().now_or_never().unwrap().is_some() {}
+        assert_eq!(*log.lock(), [expected]);
+    }
+}
+
 /// Notes what the response ended with.
 struct Last(Arc<Mutex<Vec<HeaderMap>>>);
 

@@ -42,7 +42,7 @@ type Classify = dyn Fn(&Failure<'_>) -> Verdict + Send + Sync;
 pub struct Failure<'a> {
     /// Its status.
     pub code: Code,
-    /// What the status said; empty if that is not known: what a stream ends with is not read.
+    /// What its status said; empty if nothing.
     pub message: &'a str,
 }
 

@@ -4,11 +4,11 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use evenkeel_core::error::{BoxError, into_status};
-use evenkeel_core::observe::{Guard, head_status};
+use evenkeel_core::observe::Guard;
 use http::Response;
 use http_body::Body;
 use pin_project_lite::pin_project;
-use tonic::{Code, Status};
+use tonic::Status;
 
 use super::ResponseBody;
 use super::ticket::BreakerTicket;
@@ -73,14 +73,7 @@ where
         };
         match ready!(inner.poll(cx)) {
             Ok(response) => {
-                let decided = head_status(&response);
-                if let Some(code) = decided
-                    && code != Code::Ok
-                    && let Some(ticket) = guard.take()
-                {
-                    settle_failed(ticket, code, &response);
-                }
-                let watched = guard.watch_decided(decided, response);
+                let watched = guard.watch(response);
                 Poll::Ready(Ok(watched.map(ResponseBody::new)))
             }
             Err(error) => {
@@ -92,13 +85,6 @@ where
             }
         }
     }
-}
-
-#[cold]
-fn settle_failed<R>(ticket: BreakerTicket, code: Code, response: &Response<R>) {
-    let told = Status::from_header_map(response.headers());
-    let message = told.as_ref().map_or("", Status::message);
-    ticket.settle_with(code.into(), message);
 }
 
 impl<F> fmt::Debug for ResponseFuture<F> {

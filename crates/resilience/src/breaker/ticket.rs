@@ -66,6 +66,10 @@ impl Ticket for BreakerTicket {
     fn settle(self, outcome: Outcome) {
         self.settle_with(outcome, "");
     }
+
+    fn fail(self, outcome: Outcome, message: &str) {
+        self.settle_with(outcome, message);
+    }
 }
 
 /// How a breaker tells the failure that tripped it.

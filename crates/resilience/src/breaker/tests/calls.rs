@@ -1,5 +1,7 @@
 //! What calls see of it.
 
+use http_body::Frame;
+
 use super::*;
 
 #[tokio::test(start_paused = true)]
@@ -34,7 +36,14 @@ async fn open_refuses_without_calling_inner_and_gives_the_request_back() {
 #[tokio::test(start_paused = true)]
 async fn every_kind_of_failure_counts_where_it_shows() {
     let proxy = || Ok(Response::builder().status(503).body(body([])).unwrap());
-    let in_trailers = || Ok(Response::new(body([data("x"), trailers(Code::Internal)])));
+    let in_trailers = || {
+        let told = trailers(Code::Internal).map(|frame| {
+            let mut trailers = frame.into_trailers().expect("trailers");
+            trailers.insert("grpc-message", HeaderValue::from_static("no%20luck"));
+            Frame::trailers(trailers)
+        });
+        Ok(Response::new(body([data("x"), told])))
+    };
     let cut = || {
         let frames = [data("x"), Err(Status::unknown("cut"))];
         Ok(Response::new(body(frames)))
@@ -50,8 +59,8 @@ async fn every_kind_of_failure_counts_where_it_shows() {
             })
         }),
         ("UNAVAILABLE", proxy),
-        ("INTERNAL", in_trailers),
-        ("UNKNOWN", cut),
+        ("INTERNAL: no luck", in_trailers),
+        ("UNKNOWN: cut", cut),
     ];
     for (text, answer) in kinds {
         let (inner, service) = service();
