@@ -13,28 +13,11 @@ mod subsets;
 mod switch;
 mod turns;
 
-use std::sync::mpsc;
-
 use evenkeel::discover::Registration;
 use evenkeel::{Channel, ChannelBuilder, MemoryRegistry, Metadata};
-use evenkeel_testkit::{PATIENCE, UserServer, within};
+use evenkeel_testkit::{StoppedClock, UserServer, within};
 
 use crate::{Client, call, calls, quick, shares, since};
-
-/// Stops the clock of a runtime whose time is paused: it moves only where the test moves it, and
-/// not while real servers are waited for. When this is dropped, or after [`PATIENCE`], it runs on
-/// from timer to timer, and what is waited for in vain fails.
-#[must_use]
-struct StoppedClock(#[expect(dead_code, reason = "dropped with it")] mpsc::Sender<()>);
-
-impl StoppedClock {
-    fn new() -> Self {
-        let (holder, held) = mpsc::channel();
-        // Time that is paused does not run on while something blocks.
-        tokio::task::spawn_blocking(move || held.recv_timeout(PATIENCE));
-        Self(holder)
-    }
-}
 
 const SERVICE: &str = "user-service";
 

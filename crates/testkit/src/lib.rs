@@ -21,6 +21,7 @@
 
 #[cfg(feature = "alloc")]
 pub mod alloc;
+mod clock;
 pub mod etcd;
 pub mod interop;
 pub mod pb;
@@ -34,6 +35,7 @@ mod trace;
 mod wait;
 mod worker;
 
+pub use clock::StoppedClock;
 pub use etcd::EtcdServer;
 pub use interop::TestServer;
 pub use proxy::{Fault, FaultProxy};

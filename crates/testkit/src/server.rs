@@ -34,6 +34,9 @@ use seen::Counters;
 /// The response metadata (and the attribute of each user) that says which server answered.
 pub const SERVED_BY: &str = "served-by";
 
+/// The request metadata, a whole number, by which [`UserServer::executed`] knows a call.
+pub const CALL_ID: &str = "call-id";
+
 /// One scripted server; dropping it kills it.
 #[derive(Debug)]
 pub struct UserServer {
@@ -141,6 +144,13 @@ impl UserServer {
     #[must_use]
     pub fn seen(&self) -> Seen {
         self.counters().seen()
+    }
+
+    /// The [`CALL_ID`]s of the calls that it has begun, in their order, over all restarts. Attempts
+    /// of one call have the same.
+    #[must_use]
+    pub fn executed(&self) -> Vec<u64> {
+        self.counters().executed()
     }
 
     /// Waits until `condition` holds.

@@ -1,9 +1,11 @@
 use std::time::Duration;
 
 use http::HeaderMap;
+use parking_lot::Mutex;
 use tokio::sync::watch;
+use tonic::metadata::MetadataMap;
 
-use super::open_rca;
+use super::{CALL_ID, open_rca};
 
 /// A method of `UserService`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,21 +95,29 @@ impl Seen {
 }
 
 #[derive(Debug, Default)]
-pub(super) struct Counters(watch::Sender<Seen>);
+pub(super) struct Counters {
+    seen: watch::Sender<Seen>,
+    /// Apart, because what is seen is copied often.
+    executed: Mutex<Vec<u64>>,
+}
 
 impl Counters {
     pub(super) fn seen(&self) -> Seen {
-        self.0.borrow().clone()
+        self.seen.borrow().clone()
+    }
+
+    pub(super) fn executed(&self) -> Vec<u64> {
+        self.executed.lock().clone()
     }
 
     pub(super) async fn wait_for(&self, condition: impl FnMut(&Seen) -> bool) -> Seen {
-        let mut seen = self.0.subscribe();
+        let mut seen = self.seen.subscribe();
         let found = seen.wait_for(condition).await;
         found.expect("the sender is borrowed").clone()
     }
 
     pub(super) fn count(&self, change: impl FnOnce(&mut Seen)) {
-        self.0.send_modify(change);
+        self.seen.send_modify(change);
     }
 
     pub(super) fn request(&self, head: &http::request::Parts) {
@@ -131,7 +141,11 @@ impl Counters {
         });
     }
 
-    pub(super) fn begin(&self, method: Method) {
+    pub(super) fn begin(&self, method: Method, metadata: &MetadataMap) {
+        let id = metadata.get(CALL_ID).and_then(|id| id.to_str().ok());
+        if let Some(id) = id.and_then(|id| id.parse().ok()) {
+            self.executed.lock().push(id);
+        }
         self.count(|seen| {
             seen.calls[method as usize] += 1;
             seen.in_flight += 1;

@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use tokio_stream::StreamExt;
 use tonic::codegen::BoxStream;
-use tonic::metadata::MetadataValue;
+use tonic::metadata::{MetadataMap, MetadataValue};
 use tonic::{Request, Response, Status, Streaming};
 
 use super::SERVED_BY;
@@ -25,8 +25,8 @@ struct Running {
 }
 
 impl Running {
-    fn begin(setup: &Arc<Setup>, method: Method) -> Self {
-        setup.counters.begin(method);
+    fn begin(setup: &Arc<Setup>, method: Method, metadata: &MetadataMap) -> Self {
+        setup.counters.begin(method, metadata);
         Self {
             setup: setup.clone(),
             ended: false,
@@ -100,7 +100,7 @@ impl UserService for Users {
         &self,
         request: Request<GetByIdRequest>,
     ) -> Result<Response<GetByIdResponse>, Status> {
-        let running = Running::begin(&self.0, Method::GetById);
+        let running = Running::begin(&self.0, Method::GetById, request.metadata());
         if let Err(status) = self.0.script.admit().await {
             return Err(running.fail(status));
         }
@@ -115,7 +115,7 @@ impl UserService for Users {
         &self,
         request: Request<ListUsersRequest>,
     ) -> Result<Response<Self::ListUsersStream>, Status> {
-        let running = Running::begin(&self.0, Method::ListUsers);
+        let running = Running::begin(&self.0, Method::ListUsers, request.metadata());
         let mut admitted = match self.0.script.admit().await {
             Ok(admitted) => admitted,
             Err(status) => return Err(running.fail(status)),
@@ -151,7 +151,7 @@ impl UserService for Users {
         &self,
         request: Request<Streaming<ImportUsersRequest>>,
     ) -> Result<Response<ImportUsersResponse>, Status> {
-        let running = Running::begin(&self.0, Method::ImportUsers);
+        let running = Running::begin(&self.0, Method::ImportUsers, request.metadata());
         if let Err(status) = self.0.script.admit().await {
             return Err(running.fail(status));
         }
@@ -178,7 +178,7 @@ impl UserService for Users {
         &self,
         request: Request<Streaming<SyncUsersRequest>>,
     ) -> Result<Response<Self::SyncUsersStream>, Status> {
-        let running = Running::begin(&self.0, Method::SyncUsers);
+        let running = Running::begin(&self.0, Method::SyncUsers, request.metadata());
         let mut admitted = match self.0.script.admit().await {
             Ok(admitted) => admitted,
             Err(status) => return Err(running.fail(status)),

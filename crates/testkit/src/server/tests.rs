@@ -33,6 +33,23 @@ async fn an_answer_says_who_gave_it() {
 }
 
 #[tokio::test]
+async fn calls_with_an_id_are_known_by_it() {
+    let server = UserServer::start().await.unwrap();
+    let mut client = client(&server);
+    for id in ["7", "", "8", "not one"] {
+        let mut request = tonic::Request::new(get());
+        request.metadata_mut().insert(CALL_ID, id.parse().unwrap());
+        client.get_by_id(request).await.unwrap();
+    }
+    server.fail_next(1, Code::Unavailable);
+    let mut request = tonic::Request::new(ListUsersRequest::default());
+    request.metadata_mut().insert(CALL_ID, 7.into());
+    client.list_users(request).await.unwrap_err();
+    client.get_by_id(get()).await.unwrap();
+    assert_eq!(server.executed(), [7, 8, 7]);
+}
+
+#[tokio::test]
 async fn failures_come_as_scripted_and_end() {
     let server = UserServer::start().await.unwrap();
     let mut client = client(&server);
