@@ -60,7 +60,8 @@ use crate::time::after;
 /// wait for a better level. A56 gives that time again to a level which connects once more after it was
 /// READY or IDLE; here the next level takes its calls at once.
 ///
-/// A retry goes to the next level when its call has tried all that its own level offers.
+/// A retry goes to the next level when its call has tried all that its own level offers: to one that is
+/// READY, or else it waits for one that a child like ring_hash connects for it.
 pub struct Priority {
     config: PriorityConfig,
     assign: Levels,

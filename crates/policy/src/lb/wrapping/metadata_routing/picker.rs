@@ -208,10 +208,8 @@ impl<'a> Search<'a> {
                 self.tried.get_or_insert((pick, kind));
             }
             // It connects for the call: nothing else would make it.
-            Standing::Idle if self.tried.is_none() => {
-                return Some((answer.picker.pick(args), kind));
-            }
-            Standing::Connecting | Standing::Idle => {
+            Standing::Idle => return Some((answer.picker.pick(args), kind)),
+            Standing::Connecting => {
                 self.waits.get_or_insert(answer);
                 if picker.settling && self.tried.is_none() {
                     return Some((answer.picker.pick(args), kind));

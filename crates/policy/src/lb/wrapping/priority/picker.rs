@@ -59,17 +59,23 @@ impl PriorityPicker {
         }
     }
 
-    /// The level has only endpoints that were tried: the next ones, and then those above it.
+    /// The level has only endpoints that were tried: the next ones, and then those above it. Best is
+    /// one that is READY, then one that a child which connects for its calls wants for this one.
     #[cold]
     fn avoid(&self, level: usize, args: &PickArgs<'_>, tried: Pick) -> Pick {
         let others = (level + 1..self.shares.len()).chain(0..level);
+        let mut later = None;
         for other in others {
             let pick = self.shares[other].picker.pick(args);
-            if matches!(pick, Pick::Endpoint(_)) && !self.is_tried(&pick, args.tried) {
-                return pick;
+            match pick {
+                Pick::Endpoint(_) if !self.is_tried(&pick, args.tried) => return pick,
+                Pick::Connect(_) | Pick::Queue => {
+                    later.get_or_insert(pick);
+                }
+                _ => {}
             }
         }
-        tried
+        later.unwrap_or(tried)
     }
 }
 

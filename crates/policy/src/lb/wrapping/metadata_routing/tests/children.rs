@@ -185,6 +185,33 @@ fn a_child_that_is_idle_connects_for_its_calls_though_another_one_serves() {
 }
 
 #[test]
+fn a_fallback_that_is_idle_connects_for_retries() {
+    let ring: Arc<dyn BuildPolicy> = Arc::new(RingHashConfig {
+        hash_on: Some(HashOn::Path),
+        ..RingHashConfig::default()
+    });
+    let mut config = by_version();
+    config.routes[0].fallbacks = texts(&["v1"]);
+    let endpoints = [("v1", "", Idle), ("v2", "", Ready)];
+    let mut scene = Scene::with_child(config, &endpoints, ring);
+    scene.ask("v2", "");
+    let picker = scene.update().picker;
+    assert_eq!(scene.script.pick(&*picker, &[], 0), 1);
+    match scene.script.answer(&*picker, &[1], 0) {
+        Pick::Connect(index) => assert_eq!(index.0, 0),
+        other => panic!("{other:?}"),
+    }
+    // It does not wait for that: the next retry finds it connected.
+    scene.script.advance(Duration::from_secs(60));
+    scene.script.set(0, Connecting);
+    let picker = scene.update().picker;
+    assert_eq!(scene.script.pick(&*picker, &[1], 0), 1);
+    scene.script.set(0, Ready);
+    let picker = scene.update().picker;
+    assert_eq!(scene.script.pick(&*picker, &[1], 0), 0);
+}
+
+#[test]
 fn an_endpoint_of_several_subsets_is_ejected_once() {
     /// Ejects all it sees.
     struct Ejects;

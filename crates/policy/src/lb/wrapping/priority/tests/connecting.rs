@@ -169,6 +169,38 @@ fn a_delay_may_be_for_ever() {
 }
 
 #[test]
+fn a_retry_waits_for_the_endpoint_that_another_level_connects_for_it() {
+    let ring: Arc<dyn BuildPolicy> = Arc::new(RingHashConfig {
+        hash_on: Some(HashOn::Path),
+        ..RingHashConfig::default()
+    });
+    let mut scene = Scene::new(
+        PriorityConfig::default(),
+        &[(0, Ready), (10, Idle), (11, Idle)],
+    );
+    scene.policy = PriorityBuilder::new(PriorityConfig::default(), levels(), ring).build();
+    let picker = scene.update().picker;
+    let Pick::Connect(own) = scene.script.answer(&*picker, &[0], 0) else {
+        panic!("nobody connects for it");
+    };
+    let own = scene.script.ids(&[own])[0];
+    let other = if own == 10 { 11 } else { 10 };
+    scene.script.set(other, Ready);
+    let picker = scene.update().picker;
+    let answer = scene.script.answer(&*picker, &[0], 0);
+    assert!(matches!(answer, Pick::Connect(_)), "{answer:?}");
+    scene.script.set(own, Connecting);
+    let picker = scene.update().picker;
+    let answer = scene.script.answer(&*picker, &[0], 0);
+    assert!(matches!(answer, Pick::Queue), "{answer:?}");
+    assert_eq!(scene.script.pick(&*picker, &[0, own], 0), other);
+    scene.script.fail(own, "refused");
+    let picker = scene.update().picker;
+    assert_eq!(scene.script.pick(&*picker, &[0], 0), other);
+    assert_eq!(scene.script.pick(&*picker, &[], 0), 0);
+}
+
+#[test]
 fn an_idle_level_is_connected_again_while_another_one_serves() {
     let build = PriorityBuilder::new(
         PriorityConfig::default(),
