@@ -12,6 +12,9 @@ use crate::{BoxError, Endpoint, EndpointStats, LoadStream, Outcome};
 ///                          failed ▼  │ backoff over
 ///                         TRANSIENT_FAILURE            any ──dropped──► SHUTDOWN
 /// ```
+///
+/// A connection that lives goes to TRANSIENT_FAILURE and back to READY with what its server says of
+/// its health (gRFC A17), and with what layers around it say.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[expect(clippy::exhaustive_enums, reason = "gRPC fixes the five states")]
 pub enum ConnectivityState {
@@ -20,9 +23,10 @@ pub enum ConnectivityState {
     Idle,
     /// Trying to connect.
     Connecting,
-    /// Connected: the server's SETTINGS have arrived.
+    /// Connected: the server's SETTINGS have arrived, and nobody says that it is to get no calls.
     Ready,
-    /// The last attempt failed; the next waits for its backoff.
+    /// The last attempt failed, and the next waits for its backoff; or it is connected and is to
+    /// get no calls.
     TransientFailure,
     /// Gone for good.
     Shutdown,
@@ -105,7 +109,8 @@ pub struct Report {
     pub error: Option<Arc<dyn std::error::Error + Send + Sync>>,
     /// What its breaker is doing, when there is one.
     pub breaker: Option<BreakerState>,
-    /// Whether there is a connection, in whatever state layers around it show it.
+    /// Whether there is a connection, in whatever state layers around it show it. One whose server
+    /// does not say that it is healthy (gRFC A17) does not count, as if it had yet to be made.
     pub connected: bool,
     /// Whether it is connected and would take a call as a last resort ([`Admit::LastResort`]),
     /// though a layer shows it in TRANSIENT_FAILURE.
@@ -184,6 +189,7 @@ pub enum Admit {
 ///     # fn disconnect(&self) { self.0.disconnect() }
 ///     # fn reset_backoff(&self) { self.0.reset_backoff() }
 ///     # fn stream_load(&self, wanted: Option<&LoadStream>, stats: &Arc<EndpointStats>) { self.0.stream_load(wanted, stats) }
+///     # fn check_health(&self, service: Option<&Arc<str>>) { self.0.check_health(service) }
 ///     // and the others as those of the service it is around
 /// }
 /// ```
@@ -234,6 +240,15 @@ pub trait Connectivity {
     /// A layer passes this on. Does nothing where there is no connection.
     fn stream_load(&self, wanted: Option<&LoadStream>, stats: &Arc<EndpointStats>) {
         let _ = (wanted, stats);
+    }
+
+    /// Has the server say from now on, over each connection, whether `service` is healthy (gRFC
+    /// A17; `""` is the server as a whole), and shows the endpoint accordingly; `None`: no longer.
+    /// An endpoint that is READY stays so until the server has answered.
+    ///
+    /// A layer passes this on. Does nothing where there is no connection.
+    fn check_health(&self, service: Option<&Arc<str>>) {
+        let _ = service;
     }
 }
 

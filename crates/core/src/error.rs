@@ -14,6 +14,7 @@ mod call_failed;
 mod deadline;
 mod message;
 mod no_endpoint;
+mod not_healthy;
 mod refused;
 
 pub use attempt::AttemptError;
@@ -21,6 +22,7 @@ pub use call_failed::{AttemptSummary, CallFailed, code_name};
 pub use deadline::DeadlineExceeded;
 pub use message::{MessageKind, MessageTooLarge};
 pub use no_endpoint::{NoEndpoint, NotReady};
+pub use not_healthy::{NotHealthy, NotHealthyReason, ServingStatus};
 pub use refused::{BreakerOpen, CallDropped, ChannelClosed, DiscoveryRecovered};
 
 use std::error::Error;

@@ -111,7 +111,7 @@ pub struct EndpointView {
     /// TRANSIENT_FAILURE, while it tries again, until it is READY (gRFC A62).
     pub state: ConnectivityState,
     /// Whether it is connected: READY, or in TRANSIENT_FAILURE only because something around the
-    /// connection wants it so.
+    /// connection wants it so. Not while its server does not say that it is healthy (gRFC A17).
     pub connected: bool,
     /// Whether it is connected, would take calls, and is in TRANSIENT_FAILURE only because something around it wants no
     /// calls to go there: a breaker that is open, an outlier's ejection. When nothing else is

@@ -5,6 +5,7 @@
 //! | [`lb`] | which endpoint gets the next call, which ones are connected | gRFC A24, A48, A61, A62 |
 //! | [`subchannel`] | when an endpoint is dialled, and for how long | gRPC's connectivity semantics |
 //! | [`watch_stream`] | when a stream that never ends is opened again | gRFC A51, A17 |
+//! | [`health`] | what a server's word on its own health makes of its connection | gRFC A17 |
 //! | [`backoff`] | how long to wait after a failure to connect | gRPC's connection backoff protocol |
 //! | [`retry`] | whether and when a failed call is tried again | gRFC A6 |
 //! | [`hedge`] | whether and when a call is sent again before it has failed: what is configured | gRFC A6 |
@@ -24,6 +25,7 @@
 pub mod backoff;
 pub mod breaker;
 pub mod families;
+pub mod health;
 pub mod hedge;
 pub mod lb;
 pub mod retry;

@@ -135,3 +135,44 @@ fn a_layers_own_error_around_a_status_loses_nothing_of_it() {
     assert_eq!(attempt.progress(), Progress::NotSent);
     assert!(attempt.take_request::<String>().is_some());
 }
+
+#[test]
+fn an_unhealthy_server_is_named_with_the_service_and_what_it_says() {
+    let endpoint = Arc::new(Endpoint::new(
+        "10.0.0.1:1".parse::<crate::Address>().unwrap(),
+    ));
+    let ended = |message: &str| NotHealthyReason::Ended {
+        code: Code::Internal,
+        message: message.to_owned(),
+    };
+    for (service, reason, expected) in [
+        (
+            "UserService",
+            NotHealthyReason::Status(ServingStatus::NotServing),
+            r#"10.0.0.1:1: health check failed, status=NOT_SERVING (service "UserService")"#,
+        ),
+        (
+            "",
+            NotHealthyReason::Status(ServingStatus::from(7)),
+            r#"10.0.0.1:1: health check failed, status=7 (service "")"#,
+        ),
+        (
+            "a",
+            ended("boom"),
+            r#"10.0.0.1:1: health check failed, its stream ended with INTERNAL: boom (service "a")"#,
+        ),
+        (
+            "a",
+            ended(""),
+            r#"10.0.0.1:1: health check failed, its stream ended with INTERNAL (service "a")"#,
+        ),
+        (
+            "a",
+            NotHealthyReason::NotAnswered,
+            r#"10.0.0.1:1: health check not answered yet (service "a")"#,
+        ),
+    ] {
+        let error = NotHealthy::new(endpoint.clone(), service.into(), reason);
+        assert_eq!(error.to_string(), expected);
+    }
+}

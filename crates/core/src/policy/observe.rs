@@ -24,6 +24,11 @@ pub struct Observe {
     /// Has every server that is connected stream its load reports out of band, for the same
     /// [`EndpointStats::load`](crate::EndpointStats::load). This costs attempts nothing.
     pub load_stream: Option<LoadStream>,
+    /// Lets what servers say of their own health count, if the service config has a
+    /// `healthCheckConfig` (gRFC A17): an endpoint is CONNECTING until its server has answered, and
+    /// in TRANSIENT_FAILURE while it is not SERVING. This costs attempts nothing. What is made by
+    /// `petiole` has it; pick_first does without, as it has nobody to compare its endpoint with.
+    pub health: bool,
 }
 
 /// Makes a weight of a load report.

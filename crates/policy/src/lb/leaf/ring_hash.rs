@@ -191,6 +191,7 @@ impl Policy for RingHash {
         let mut update = Update::new(state, picker);
         update.connect = survey.connect;
         update.last_resort = survey.last_resort;
+        update.observe.health = true;
         update
     }
 }

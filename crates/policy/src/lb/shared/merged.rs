@@ -24,6 +24,7 @@ pub(in crate::lb) fn both(one: Observe, other: &Observe) -> Observe {
         (one, other) => one.or_else(|| other.clone()),
     };
     both.failures = both.failures | other.failures;
+    both.health |= other.health;
     both
 }
 

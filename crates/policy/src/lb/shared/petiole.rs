@@ -15,7 +15,8 @@ use crate::lb::{FailPicker, QueuePicker};
 /// | all in TRANSIENT_FAILURE, some of them [held back](EndpointView::held_back) | READY | is picked for by `picker`, made of those: the [last resort](Update::last_resort) |
 /// | all in TRANSIENT_FAILURE, or none at all | TRANSIENT_FAILURE | fails, as [`FailPicker::no_endpoint`] says |
 ///
-/// Each endpoint is kept connected: IDLE ones are told to connect at once.
+/// Each endpoint is kept connected: IDLE ones are told to connect at once. Those whose servers say
+/// that they are not healthy are in TRANSIENT_FAILURE ([`Observe::health`](evenkeel_core::Observe::health)).
 pub fn petiole<'a>(
     view: &View<'a>,
     picker: impl FnOnce(Vec<(EndpointIndex, &'a EndpointView)>) -> Arc<dyn Picker>,
@@ -48,5 +49,6 @@ pub fn petiole<'a>(
         .filter(|(_, endpoint)| endpoint.state == ConnectivityState::Idle)
         .map(|(index, _)| index)
         .collect();
+    update.observe.health = true;
     update
 }

@@ -243,3 +243,15 @@ fn load_is_streamed_as_often_as_the_more_impatient_wants_for_the_serving_one() {
         }
     }
 }
+
+#[test]
+fn health_counts_if_it_does_for_either() {
+    let heeds = |health: bool| {
+        let mut observe = evenkeel_core::Observe::default();
+        observe.health = health;
+        observe
+    };
+    for (one, other) in [(false, false), (true, false), (false, true), (true, true)] {
+        assert_eq!(both(heeds(one), &heeds(other)).health, one || other);
+    }
+}
