@@ -1,5 +1,6 @@
 use std::sync::Arc;
 
+use evenkeel_policy::lb::PickFirst;
 use evenkeel_policy::throttle::ThrottleConfig;
 
 use crate::method::Settings;
@@ -102,19 +103,22 @@ impl ParseOptions {
         let fields = document::parse(json)?;
         let scope = Scope::new(self);
         let mut document = Object::new(&fields, ROOT.to_owned(), &scope);
+        let load_balancing = load_balancing(&mut document)?;
         let mut parts = Parts {
-            load_balancing: load_balancing(&mut document)?,
             methods: document
                 .optional("methodConfig", methods)?
                 .unwrap_or_default(),
             throttle: document
                 .optional("retryThrottling", |field| field.object(retry::throttle))?,
             health_check_service_name: document
-                .unsupported("healthCheckConfig", |field| field.object(health_check))?
+                .optional("healthCheckConfig", |field| {
+                    health_check(field, &load_balancing)
+                })?
                 .flatten(),
             max_connections_per_subchannel: document
                 .unsupported("connectionScaling", |field| field.object(scaling))?
                 .flatten(),
+            load_balancing,
             warnings: Vec::new(),
         };
         document.finish();
@@ -142,8 +146,22 @@ fn load_balancing(document: &mut Object<'_>) -> Result<LbConfig, ConfigError> {
     Ok(chosen.or(named.flatten()).unwrap_or_default())
 }
 
-fn health_check(config: &mut Object<'_>) -> Result<Option<String>, ConfigError> {
-    config.optional("serviceName", |field| Ok(field.text()?.to_owned()))
+fn health_check(field: Field<'_>, policy: &LbConfig) -> Result<Option<String>, ConfigError> {
+    let service = field
+        .clone()
+        .object(|config| config.optional("serviceName", |field| Ok(field.text()?.to_owned())))?;
+    if service.is_some() && only_picks_first(policy) {
+        field.warn("no effect: pick_first does without health checks");
+    }
+    Ok(service)
+}
+
+/// Whether it comes to `pick_first`, whatever is around that.
+fn only_picks_first(policy: &LbConfig) -> bool {
+    match policy.children() {
+        [] => policy.name() == PickFirst::NAME,
+        children => children.iter().all(only_picks_first),
+    }
 }
 
 fn scaling(config: &mut Object<'_>) -> Result<Option<u32>, ConfigError> {
@@ -217,7 +235,7 @@ impl ServiceConfig {
     }
 
     /// `healthCheckConfig.serviceName` (gRFC A17): what a server is asked about; `""` is the
-    /// server as a whole, `None` asks nothing. Nothing acts on it yet.
+    /// server as a whole, `None` asks nothing.
     #[must_use]
     pub fn health_check_service_name(&self) -> Option<&str> {
         self.parts.health_check_service_name.as_deref()

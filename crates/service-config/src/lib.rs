@@ -11,7 +11,7 @@
 //! | `methodConfig[].waitForReady`, `.timeout`, `.retryPolicy`, `.hedgingPolicy` | [`MethodConfig`] |
 //! | `methodConfig[].maxRequestMessageBytes`, `.maxResponseMessageBytes` | [`MethodConfig`] |
 //! | `retryThrottling` | [`ServiceConfig::retry_throttling`] |
-//! | `healthCheckConfig` | [`ServiceConfig::health_check_service_name`]; nothing acts on it yet: a warning |
+//! | `healthCheckConfig` | [`ServiceConfig::health_check_service_name`]; under `pick_first`, which does without: a warning |
 //! | `connectionScaling` | [`ServiceConfig::max_connections_per_subchannel`]; nothing acts on it yet: a warning |
 //!
 //! [`ServiceConfig::explain`] says what all of it comes to, and what is probably not meant;

@@ -62,13 +62,12 @@ methods, of which the most specific name counts alone:
   UserService ($.methodConfig[1].name[0]): hedges, 3 attempts in all, one each 0.5s, until the first result
   all services ($.methodConfig[2].name[0]): nothing
 retry throttling: of 10 tokens a failure costs 1 and a success gives 0.1 back; no retries at 5 or fewer
-health checks: of service \"\" (not acted on)
+health checks: of service \"\"
 connections per subchannel: up to 4 (not acted on)
 ignored, skipped or changed:
   $.loadBalancingConfig[0].acme: policy not known, skipped
   $.loadBalancingConfig[1].least_request.x: unknown field, ignored
   $.methodConfig[0].retryPolicy.maxAttempts: 500 attempts are more than the cap of 5, which counts
-  $.healthCheckConfig: not supported by this version: ignored
   $.connectionScaling: not supported by this version: ignored
 ";
     assert_eq!(config.explain().to_string(), expected);

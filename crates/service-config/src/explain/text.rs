@@ -30,7 +30,7 @@ impl Display for Explanation {
             )?;
         }
         if let Some(name) = &self.health_check_service_name {
-            writeln!(f, "health checks: of service {name:?} (not acted on)")?;
+            writeln!(f, "health checks: of service {name:?}")?;
         }
         if let Some(most) = self.max_connections_per_subchannel {
             writeln!(f, "connections per subchannel: up to {most} (not acted on)")?;

@@ -86,7 +86,7 @@ fn what_has_no_effect_is_warned_of_and_refused_when_strict() {
         (
             r#"{"healthCheckConfig": {"serviceName": ""}}"#,
             "$.healthCheckConfig",
-            "not supported",
+            "no effect: pick_first does without",
         ),
         (
             r#"{"connectionScaling": {"maxConnectionsPerSubchannel": 2}}"#,
@@ -124,4 +124,28 @@ fn a_warning_is_one_line_whatever_the_document_holds() {
             "methodConfig": [{"name": [{"service": "s\n"}], "timeout\n": "1s"}]}"#,
     );
     assert!(warnings.len() >= 4, "{warnings:?}");
+}
+
+#[test]
+fn health_checks_that_no_policy_lets_count_are_warned_of() {
+    for (policy, counts) in [
+        ("{\"pick_first\": {}}", false),
+        ("{\"round_robin\": {}}", true),
+        (
+            r#"{"outlier_detection_experimental": {"childPolicy": [{"pick_first": {}}]}}"#,
+            false,
+        ),
+        (
+            r#"{"outlier_detection_experimental": {"childPolicy": [{"ring_hash_experimental": {}}]}}"#,
+            true,
+        ),
+    ] {
+        let (config, warnings) = parse(&format!(
+            r#"{{"loadBalancingConfig": [{policy}], "healthCheckConfig": {{"serviceName": "s"}}}}"#
+        ));
+        assert_eq!(config.health_check_service_name(), Some("s"));
+        let is_warned = |warning: &String| warning.starts_with("$.healthCheckConfig: ");
+        let warned = warnings.iter().any(is_warned);
+        assert_eq!(warned, !counts, "{policy}: {warnings:?}");
+    }
 }
