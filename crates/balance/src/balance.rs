@@ -36,7 +36,8 @@ enum Config {
 }
 
 impl BalanceLayer {
-    /// Balances by `loadBalancingConfig` of `config`; `pick_first` if it names no policy.
+    /// Balances by `loadBalancingConfig` of `config`, `pick_first` if it names no policy, and by its
+    /// `healthCheckConfig`.
     #[must_use]
     pub fn new(config: &ServiceConfig) -> Self {
         Self {
@@ -46,7 +47,8 @@ impl BalanceLayer {
 
     /// The same by a config that may change: another policy takes over gracefully, the same one
     /// with another config keeps what it has learnt, and neither loses a connection that it wants
-    /// ([`GracefulSwitch`](evenkeel_policy::lb::GracefulSwitch)).
+    /// ([`GracefulSwitch`](evenkeel_policy::lb::GracefulSwitch)). Another `healthCheckConfig` counts
+    /// from its first answer on.
     #[must_use]
     pub fn live(config: &LiveConfig) -> Self {
         Self {
@@ -69,7 +71,7 @@ where
     /// Outside a tokio runtime.
     fn layer(&self, discover: D) -> Self::Service {
         match &self.config {
-            Config::Fixed(config) => Balance::new(discover, config.load_balancing().build()),
+            Config::Fixed(config) => Balance::steered(discover, Steering::fixed(config)),
             Config::Live(config) => Balance::steered(discover, Steering::live(config)),
         }
     }
@@ -119,7 +121,7 @@ where
         D::Key: Hash + Eq + Clone + Send,
         D::Error: Into<BoxError>,
     {
-        Self::steered(discover, Steering::Fixed(policy))
+        Self::steered(discover, Steering::Fixed(policy, None))
     }
 
     fn steered<D>(discover: D, steering: Steering) -> Self
@@ -241,7 +243,8 @@ pub struct EndpointReport {
     pub id: EndpointId,
     /// Its addresses and metadata.
     pub endpoint: Arc<Endpoint>,
-    /// Its connectivity state; an open breaker shows as TRANSIENT_FAILURE.
+    /// Its connectivity state; an open breaker shows as TRANSIENT_FAILURE, and so does a server that
+    /// says that it is not healthy.
     pub state: ConnectivityState,
     /// Why it is in TRANSIENT_FAILURE, or why its connection was lost last.
     pub error: Option<Arc<dyn std::error::Error + Send + Sync>>,

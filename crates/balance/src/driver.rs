@@ -288,6 +288,7 @@ where
         let (connect, disconnect) = (take(&mut decision.connect), take(&mut decision.disconnect));
         let ejected = take(&mut decision.ejected);
         let load_stream = decision.observe.load_stream.take();
+        let heeds_health = decision.observe.health;
         let (state, wake_at, last_resort) =
             (decision.state, decision.wake_at, decision.last_resort);
         let directory = self.endpoints.directory();
@@ -303,6 +304,9 @@ where
         }
         self.retired.push(last);
         self.endpoints.stream_load(load_stream);
+        let health_service = self.steering.health_service();
+        self.endpoints
+            .check_health(health_service.filter(|_| heeds_health));
         for index in connect {
             if let Some(slot) = slots.get(index.0) {
                 slot.service.connect();

@@ -48,6 +48,8 @@ pub(crate) struct Endpoints<K, S: Connectivity> {
     stale: bool,
     /// How each of them is to report its load out of band.
     load_stream: Option<LoadStream>,
+    /// The service whose health each of them is asked for.
+    health_service: Option<Arc<str>>,
 }
 
 struct Known<S: Connectivity> {
@@ -69,6 +71,7 @@ impl<S: Connectivity> Drop for Known<S> {
         self.watch.abort();
         // Its running calls may keep it for long.
         self.stream_load(None);
+        self.slot.service.check_health(None);
     }
 }
 
@@ -91,6 +94,7 @@ where
             directory: Arc::new([]),
             stale: false,
             load_stream: None,
+            health_service: None,
         }
     }
 
@@ -128,6 +132,10 @@ where
         if self.load_stream.is_some() {
             known.stream_load(self.load_stream.as_ref());
         }
+        if self.health_service.is_some() {
+            let service = &known.slot.service;
+            service.check_health(self.health_service.as_ref());
+        }
         let place = *self.keys.entry(key).or_insert(self.known.len());
         self.places.insert(id, place);
         if place == self.known.len() {
@@ -161,6 +169,16 @@ where
             self.load_stream = wanted;
             for known in self.known.iter().flatten() {
                 known.stream_load(self.load_stream.as_ref());
+            }
+        }
+    }
+
+    /// Has all of them, and those that will come, asked for the health of this service.
+    pub(crate) fn check_health(&mut self, service: Option<&Arc<str>>) {
+        if self.health_service.as_ref() != service {
+            self.health_service = service.cloned();
+            for known in self.known.iter().flatten() {
+                known.slot.service.check_health(service);
             }
         }
     }

@@ -18,6 +18,8 @@ use crate::Connected;
 /// What comes of such a call.
 #[derive(Debug)]
 pub(crate) enum Heard {
+    /// The stream is being opened, for the first time or again.
+    Opening,
     /// An encoded message.
     Message(Bytes),
     /// The stream has ended, or could not be opened, and will be opened again.
@@ -38,6 +40,7 @@ pub(crate) async fn keep_open<H: Connection>(
     loop {
         match machine.step() {
             Step::Call => {
+                hear(Heard::Opening);
                 let opened = open(Connected::over(connection.clone()), &method, &request).await;
                 let status = match opened {
                     Ok(stream) => {

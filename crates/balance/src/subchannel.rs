@@ -1,7 +1,10 @@
 //! The connection slot of one endpoint, with a connectivity state.
 
 mod driver;
+mod health;
 mod oob;
+#[cfg(test)]
+mod scripted;
 mod state;
 
 use std::fmt;
@@ -33,6 +36,9 @@ pub struct SubchannelConfig {
     /// How long one address of an endpoint is tried before the next one is tried beside it
     /// (Happy Eyeballs, gRFC A61). Default 250 ms; used within 100 ms to 2 s.
     pub head_start: Duration,
+    /// Whether servers are asked for their health where the service config says so
+    /// (`healthCheckConfig`, gRFC A17). Default: true.
+    pub health_checks: bool,
 }
 
 impl Default for SubchannelConfig {
@@ -40,6 +46,7 @@ impl Default for SubchannelConfig {
         Self {
             backoff: BackoffConfig::default(),
             head_start: Duration::from_millis(250),
+            health_checks: true,
         }
     }
 }
@@ -56,8 +63,12 @@ impl SubchannelConfig {
 /// connection, and a [`Connectivity`] that the balancer watches and drives.
 ///
 /// It starts IDLE. From the first time it is asked to connect, a task of its own dials, waits
-/// between attempts, and notices the end of the connection. A request while it is not READY comes
-/// back unsent: its error holds the request.
+/// between attempts, and notices the end of the connection. A request while it is not connected
+/// comes back unsent: its error holds the request.
+///
+/// If it is to [check health](Connectivity::check_health) (gRFC A17), it asks its server over each
+/// connection as soon as there is one, and is CONNECTING until the answer, TRANSIENT_FAILURE while
+/// the server is not SERVING, and READY else. Requests that are sent all the same are not held up.
 ///
 /// # Clone
 ///
@@ -202,6 +213,11 @@ impl<C: Connect> Connectivity for Subchannel<C> {
         });
         self.shared().stream_load(watch);
     }
+
+    fn check_health(&self, service: Option<&Arc<str>>) {
+        let service = service.filter(|_| self.owner.means.config.health_checks);
+        self.shared().check_health(service);
+    }
 }
 
 impl<C, B> Service<Request<B>> for Subchannel<C>
@@ -239,7 +255,7 @@ impl<C: Connect> fmt::Debug for Subchannel<C> {
     }
 }
 
-/// The connection of a subchannel that is READY, for one attempt.
+/// The connection of a subchannel, for one attempt.
 #[derive(Debug)]
 pub struct Connected<H>(Arc<H>);
 
@@ -269,7 +285,7 @@ where
     }
 }
 
-/// A request met a subchannel that was not READY.
+/// A request met a subchannel that was not connected.
 #[derive(Debug, thiserror::Error)]
 #[error("not connected to {endpoint}: {state}{}", .error.as_ref().map(|e| format!(", {e}")).unwrap_or_default())]
 struct NotConnected {

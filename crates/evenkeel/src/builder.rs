@@ -185,7 +185,14 @@ impl<C: Connect> ChannelBuilder<C> {
         self
     }
 
-    /// How endpoints are connected to; includes [`Self::backoff`].
+    /// Whether servers are asked for their health where the service config says so
+    /// (`healthCheckConfig`, gRFC A17). Default: true.
+    pub fn health_checks(mut self, health_checks: bool) -> Self {
+        self.options.subchannel.health_checks = health_checks;
+        self
+    }
+
+    /// How endpoints are connected to; includes [`Self::backoff`] and [`Self::health_checks`].
     pub fn subchannel(mut self, config: SubchannelConfig) -> Self {
         self.options.subchannel = config;
         self

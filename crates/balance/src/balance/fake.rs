@@ -59,6 +59,8 @@ pub(super) struct Fake {
     pub(super) settled: Mutex<Vec<(Outcome, String)>>,
     /// How often it was to report its load, and where to.
     pub(super) load_streams: Mutex<Vec<(Option<Duration>, Arc<EndpointStats>)>>,
+    /// The services whose health it was asked for.
+    pub(super) health_services: Mutex<Vec<Option<Arc<str>>>>,
     pub(super) calls: AtomicUsize,
     pub(super) connects: AtomicUsize,
     pub(super) disconnects: AtomicUsize,
@@ -83,6 +85,7 @@ impl FakeEndpoint {
             admitted: Mutex::default(),
             settled: Mutex::default(),
             load_streams: Mutex::default(),
+            health_services: Mutex::default(),
             calls: AtomicUsize::new(0),
             connects: AtomicUsize::new(0),
             disconnects: AtomicUsize::new(0),
@@ -180,6 +183,10 @@ impl Connectivity for FakeEndpoint {
     fn stream_load(&self, wanted: Option<&LoadStream>, stats: &Arc<EndpointStats>) {
         let told = (wanted.map(|stream| stream.interval), stats.clone());
         self.shared.load_streams.lock().push(told);
+    }
+
+    fn check_health(&self, service: Option<&Arc<str>>) {
+        self.shared.health_services.lock().push(service.cloned());
     }
 }
 

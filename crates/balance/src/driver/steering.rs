@@ -6,14 +6,14 @@ use std::time::Instant;
 
 use evenkeel_core::{ConnectivityState, Policy, Update, View};
 use evenkeel_policy::lb::{FailPicker, GracefulSwitch, Switch, TakenBy};
-use evenkeel_service_config::{ConfigChanges, ConfigError, LbConfig, LiveConfig};
+use evenkeel_service_config::{ConfigChanges, ConfigError, LbConfig, LiveConfig, ServiceConfig};
 use tonic::Status;
 use tracing::info;
 
 /// Who decides for a channel.
 pub(crate) enum Steering {
-    /// Always the same policy.
-    Fixed(Box<dyn Policy>),
+    /// Always the same policy, by the health of this service.
+    Fixed(Box<dyn Policy>, Option<Arc<str>>),
     /// The one that the service config chooses, whenever it changes.
     Live(Box<Live>),
 }
@@ -23,11 +23,17 @@ pub(crate) struct Live {
     /// What `policy` has been given last.
     chosen: LbConfig,
     changes: ConfigChanges,
+    health_service: Option<Arc<str>>,
     /// Why there is no config to go by.
     failure: Option<ConfigError>,
 }
 
 impl Steering {
+    /// Follows a config that does not change.
+    pub(crate) fn fixed(config: &ServiceConfig) -> Self {
+        Self::Fixed(config.load_balancing().build(), health_service(config))
+    }
+
     /// Follows `config` from now on.
     pub(crate) fn live(config: &LiveConfig) -> Self {
         // Watched before it is read: no change is missed.
@@ -37,6 +43,7 @@ impl Steering {
         Self::Live(Box::new(Live {
             policy: GracefulSwitch::new(chosen.name(), chosen.policy()),
             chosen: chosen.clone(),
+            health_service: health_service(&current),
             changes,
             failure: config.failure(),
         }))
@@ -45,15 +52,23 @@ impl Steering {
     /// Ready when there was a change that the policy is to be asked about.
     pub(crate) fn poll_changed(&mut self, cx: &Context<'_>) -> Poll<()> {
         match self {
-            Self::Fixed(_) => Poll::Pending,
+            Self::Fixed(..) => Poll::Pending,
             Self::Live(live) => live.poll_changed(cx),
         }
     }
 
     pub(crate) fn update(&mut self, now: Instant, view: &View<'_>) -> Update {
         match self {
-            Self::Fixed(policy) => policy.update(now, view),
+            Self::Fixed(policy, _) => policy.update(now, view),
             Self::Live(live) => live.update(now, view),
+        }
+    }
+
+    /// The service whose health counts, if the policy lets it.
+    pub(crate) fn health_service(&self) -> Option<&Arc<str>> {
+        match self {
+            Self::Fixed(_, service) => service.as_ref(),
+            Self::Live(live) => live.health_service.as_ref(),
         }
     }
 }
@@ -64,7 +79,10 @@ impl Live {
         while let Poll::Ready(change) = self.changes.poll_changed(cx) {
             changed = Poll::Ready(());
             match change {
-                Ok(config) => self.choose(config.load_balancing()),
+                Ok(config) => {
+                    self.health_service = health_service(&config);
+                    self.choose(config.load_balancing());
+                }
                 Err(failure) => self.failure = Some(failure),
             }
         }
@@ -105,6 +123,10 @@ impl Live {
             ),
         }
     }
+}
+
+fn health_service(config: &ServiceConfig) -> Option<Arc<str>> {
+    config.health_check_service_name().map(Arc::from)
 }
 
 /// Says what became of the config for the policy `chosen`.

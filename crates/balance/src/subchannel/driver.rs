@@ -10,6 +10,7 @@ use evenkeel_transport::{CloseReason, Connect, Connected};
 use tracing::{debug, info, warn};
 
 use super::Means;
+use super::health::HealthChecks;
 use super::oob::LoadReports;
 use super::state::{Ask, State};
 use crate::dial::dial;
@@ -58,7 +59,7 @@ impl<C: Connect> Driver<C> {
             match self.state.asked().await {
                 Ask::Connect => return self.machine.connect(now(), fastrand::f64()),
                 Ask::ResetBackoff => self.machine.reset_backoff(),
-                Ask::Disconnect | Ask::StreamLoad => {}
+                Ask::Disconnect | Ask::Stream => {}
             }
         }
     }
@@ -78,7 +79,7 @@ impl<C: Connect> Driver<C> {
                 biased;
                 result = &mut attempt => break result,
                 ask = self.state.asked() => match ask {
-                    Ask::Connect | Ask::StreamLoad => {}
+                    Ask::Connect | Ask::Stream => {}
                     Ask::ResetBackoff => self.machine.reset_backoff(),
                     Ask::Disconnect => {
                         self.machine.disconnect();
@@ -115,11 +116,11 @@ impl<C: Connect> Driver<C> {
             mut closed,
             ..
         } = connected;
-        // Ends with the connection, before anything is said of that.
         let connection = Arc::new(connection);
-        let mut load = LoadReports::new(connection.clone(), self.state.clone());
-        self.state.connection.store(Some(connection));
-        self.state.publish(ConnectivityState::Ready, None);
+        self.state.connection.store(Some(connection.clone()));
+        // These end with the connection, before anything is said of that.
+        let mut load = LoadReports::new(&connection, &self.state);
+        let mut health = HealthChecks::new(&connection, &self.state);
         let reason = loop {
             tokio::select! {
                 biased;
@@ -127,16 +128,20 @@ impl<C: Connect> Driver<C> {
                 ask = self.state.asked() => match ask {
                     // A connection that lives has reset the backoff already.
                     Ask::Connect | Ask::ResetBackoff => {}
-                    Ask::StreamLoad => load.follow(),
+                    Ask::Stream => {
+                        load.follow(&connection, &self.state);
+                        health.follow(&connection, &self.state);
+                    }
                     Ask::Disconnect => {
                         self.state.connection.store(None);
                         return self.machine.disconnect();
                     }
                 },
                 never = load.run() => match never {},
+                never = health.run() => match never {},
             }
         };
-        drop(load);
+        drop((load, health, connection));
         // From here on requests come back unsent; those on the old connection run to their end.
         self.state.connection.store(None);
         self.machine.lost();
@@ -156,7 +161,7 @@ impl<C: Connect> Driver<C> {
                 biased;
                 ask = self.state.asked() => match ask {
                     // It connects by itself when the backoff is over.
-                    Ask::Connect | Ask::StreamLoad => {}
+                    Ask::Connect | Ask::Stream => {}
                     Ask::Disconnect => return self.machine.disconnect(),
                     Ask::ResetBackoff => {
                         return self.machine.skip_backoff(now(), fastrand::f64());

@@ -14,56 +14,38 @@ use super::state::{LoadWatch, State};
 use crate::server_stream::{Heard, keep_open};
 
 /// The stream of load reports over one connection, while it is asked for. Dropping it ends the stream.
-pub(super) struct LoadReports<H> {
-    connection: Arc<H>,
-    state: Arc<State<H>>,
-    stream: Option<Stream>,
+#[derive(Default)]
+pub(super) struct LoadReports {
+    /// Boxed: most connections have none.
+    stream: Option<Box<Stream>>,
     /// The server has no such service.
     is_unknown: bool,
 }
 
 struct Stream {
     interval: Duration,
-    /// Boxed: most connections have none.
     reading: Pin<Box<dyn Future<Output = ()> + Send>>,
 }
 
-impl<H: Connection> LoadReports<H> {
-    /// Over a connection that is READY from now on.
-    pub(super) fn new(connection: Arc<H>, state: Arc<State<H>>) -> Self {
+impl LoadReports {
+    /// Over a connection that is new.
+    pub(super) fn new<H: Connection>(connection: &Arc<H>, state: &Arc<State<H>>) -> Self {
         if let Some(watch) = state.load() {
             watch.stats.restart_load();
         }
-        let mut reports = Self {
-            connection,
-            state,
-            stream: None,
-            is_unknown: false,
-        };
-        reports.follow();
+        let mut reports = Self::default();
+        reports.follow(connection, state);
         reports
     }
 
     /// Opens, closes or replaces the stream, if another interval is asked for.
-    pub(super) fn follow(&mut self) {
-        let wanted = self.state.load().map(|watch| watch.stream.interval);
+    pub(super) fn follow<H: Connection>(&mut self, connection: &Arc<H>, state: &Arc<State<H>>) {
+        let wanted = state.load().map(|watch| watch.stream.interval);
         let present = self.stream.as_ref().map(|stream| stream.interval);
         if wanted != present {
             let wanted = wanted.filter(|_| !self.is_unknown);
-            self.stream = wanted.map(|interval| self.open(interval));
-        }
-    }
-
-    fn open(&self, interval: Duration) -> Stream {
-        let request = Request::every(interval).encode_to_vec().into();
-        let method = PathAndQuery::from_static(METHOD);
-        let state = self.state.clone();
-        let reading = keep_open(self.connection.clone(), method, request, move |heard| {
-            hear(&state, heard);
-        });
-        Stream {
-            interval,
-            reading: Box::pin(reading),
+            let open = |interval| Box::new(Stream::open(interval, connection, state));
+            self.stream = wanted.map(open);
         }
     }
 
@@ -78,8 +60,24 @@ impl<H: Connection> LoadReports<H> {
     }
 }
 
+impl Stream {
+    fn open<H: Connection>(interval: Duration, connection: &Arc<H>, state: &Arc<State<H>>) -> Self {
+        let request = Request::every(interval).encode_to_vec().into();
+        let method = PathAndQuery::from_static(METHOD);
+        let state = state.clone();
+        let reading = keep_open(connection.clone(), method, request, move |heard| {
+            hear(&state, heard);
+        });
+        Self {
+            interval,
+            reading: Box::pin(reading),
+        }
+    }
+}
+
 fn hear<H>(state: &State<H>, heard: Heard) {
     match heard {
+        Heard::Opening => {}
         Heard::Message(report) => {
             if let Some(LoadWatch { stream, stats }) = state.load()
                 && let Some(weight) = stream.reader.weight(&report)

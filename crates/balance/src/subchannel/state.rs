@@ -12,11 +12,20 @@ use parking_lot::Mutex;
 
 /// What a subchannel's handles and its driver share.
 pub(super) struct State<H> {
-    /// The connection calls go over; set exactly while READY.
+    /// The connection calls go over; set exactly while there is one, however it is shown.
     pub(super) connection: ArcSwapOption<H>,
     told: Mutex<Told>,
     asked: Mutex<Asked>,
-    load: Mutex<Option<LoadWatch>>,
+    /// Boxed: most endpoints have none.
+    streams: Mutex<Option<Box<Streams>>>,
+}
+
+/// What the server is to stream over each connection beside its calls.
+#[derive(Debug, Default)]
+struct Streams {
+    load: Option<LoadWatch>,
+    /// Of this service.
+    health: Option<Arc<str>>,
 }
 
 /// How the server is to report its load, and where that goes.
@@ -40,8 +49,8 @@ pub(super) enum Ask {
     Connect,
     Disconnect,
     ResetBackoff,
-    /// Look how the load is to be reported.
-    StreamLoad,
+    /// Look what the server is to stream.
+    Stream,
 }
 
 /// What was asked and not yet answered. Of connecting and disconnecting the last word counts.
@@ -49,7 +58,7 @@ pub(super) enum Ask {
 struct Asked {
     connect: Option<bool>,
     reset_backoff: bool,
-    stream_load: bool,
+    stream: bool,
     /// The driver, if it waits.
     driver: Option<Waker>,
 }
@@ -65,7 +74,7 @@ impl<H> State<H> {
             connection: ArcSwapOption::empty(),
             told: Mutex::new(told),
             asked: Mutex::default(),
-            load: Mutex::new(None),
+            streams: Mutex::new(None),
         }
     }
 
@@ -118,18 +127,59 @@ impl<H> State<H> {
         });
     }
 
+    /// Shows a connection that lives, and over which no calls are to go, in `state`; as
+    /// [`Self::publish`].
+    pub(super) fn publish_unhealthy(&self, state: ConnectivityState, error: Option<BoxError>) {
+        self.change(|report| {
+            let changed = report.state != state || report.failing || error.is_some();
+            (report.state, report.failing, report.connected) = (state, false, false);
+            if let Some(error) = error {
+                report.error = Some(error.into());
+            }
+            changed
+        });
+    }
+
     /// How the load is to be reported now.
     pub(super) fn load(&self) -> Option<LoadWatch> {
-        self.load.lock().clone()
+        self.streams.lock().as_ref()?.load.clone()
     }
 
     /// The driver is told if there is another interval; another reader it finds by itself.
     pub(super) fn stream_load(&self, wanted: Option<LoadWatch>) {
         let interval = |watch: &LoadWatch| watch.stream.interval;
-        let present = wanted.as_ref().map(interval);
-        let last = mem::replace(&mut *self.load.lock(), wanted);
-        if last.as_ref().map(interval) != present {
-            self.ask(Ask::StreamLoad);
+        self.change_streams(|streams| {
+            let present = wanted.as_ref().map(interval);
+            let last = mem::replace(&mut streams.load, wanted);
+            last.as_ref().map(interval) != present
+        });
+    }
+
+    /// The service whose health counts now.
+    pub(super) fn health(&self) -> Option<Arc<str>> {
+        self.streams.lock().as_ref()?.health.clone()
+    }
+
+    /// The driver is told if it is another service.
+    pub(super) fn check_health(&self, service: Option<&Arc<str>>) {
+        self.change_streams(|streams| {
+            let changed = streams.health.as_ref() != service;
+            streams.health = service.cloned();
+            changed
+        });
+    }
+
+    /// Tells the driver if `change` says that there is something new.
+    fn change_streams(&self, change: impl FnOnce(&mut Streams) -> bool) {
+        let mut streams = self.streams.lock();
+        let mut present = streams.take().unwrap_or_default();
+        let changed = change(&mut present);
+        if present.load.is_some() || present.health.is_some() {
+            *streams = Some(present);
+        }
+        drop(streams);
+        if changed {
+            self.ask(Ask::Stream);
         }
     }
 
@@ -139,7 +189,7 @@ impl<H> State<H> {
             Ask::Connect => asked.connect = Some(true),
             Ask::Disconnect => asked.connect = Some(false),
             Ask::ResetBackoff => asked.reset_backoff = true,
-            Ask::StreamLoad => asked.stream_load = true,
+            Ask::Stream => asked.stream = true,
         }
         let driver = asked.driver.take();
         drop(asked);
@@ -170,8 +220,8 @@ impl Asked {
         if mem::take(&mut self.reset_backoff) {
             return Some(Ask::ResetBackoff);
         }
-        if mem::take(&mut self.stream_load) {
-            return Some(Ask::StreamLoad);
+        if mem::take(&mut self.stream) {
+            return Some(Ask::Stream);
         }
         let connect = self.connect.take()?;
         Some(if connect {

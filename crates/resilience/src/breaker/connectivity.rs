@@ -110,6 +110,10 @@ impl<S: Connectivity> Connectivity for Breaker<S> {
     fn stream_load(&self, wanted: Option<&LoadStream>, stats: &Arc<EndpointStats>) {
         self.inner.stream_load(wanted, stats);
     }
+
+    fn check_health(&self, service: Option<&Arc<str>>) {
+        self.inner.check_health(service);
+    }
 }
 
 impl Drop for View {

@@ -160,3 +160,68 @@ async fn a_config_for_methods_only_lets_an_idle_pick_first_be_idle() {
     tokio::time::sleep(Duration::from_secs(1)).await;
     assert_eq!(connects(), before);
 }
+
+/// The services whose health an endpoint was asked for.
+fn asked(endpoint: &FakeEndpoint) -> Vec<Option<String>> {
+    let asked = endpoint.shared.health_services.lock();
+    asked
+        .iter()
+        .map(|service| service.as_deref().map(str::to_owned))
+        .collect()
+}
+
+fn with_health(policy: &str, service: &str) -> String {
+    format!(
+        r#"{{"loadBalancingConfig": [{{"{policy}": {{}}}}],
+            "healthCheckConfig": {{"serviceName": "{service}"}}}}"#
+    )
+}
+
+#[tokio::test(start_paused = true)]
+async fn endpoints_are_asked_for_their_health_as_the_config_in_force_has_it() {
+    let endpoints = two();
+    let config = LiveConfig::default();
+    config.update(&with_health("round_robin", "a")).unwrap();
+    let (channel, changes) = live(&config, &[("a", &endpoints[0])]);
+    ready(&channel).await;
+    let changed = channel.changed();
+    changes
+        .send(Ok(Change::Insert("b", endpoints[1].clone())))
+        .unwrap();
+    changed.await;
+    let some = |service: &str| Some(service.to_owned());
+    assert_eq!(asked(&endpoints[1]), [some("a")], "who comes later as well");
+    for update in [
+        &with_health("round_robin", ""),
+        &with_health("least_request_experimental", ""),
+        // It has nobody to compare its endpoint with.
+        &with_health("pick_first", ""),
+        &with_health("round_robin", "b"),
+        ROUND_ROBIN,
+    ] {
+        let changed = channel.changed();
+        config.update(update).unwrap();
+        changed.await;
+    }
+    let expected = [some("a"), some(""), None, some("b"), None];
+    assert_eq!(asked(&endpoints[0]), expected);
+    assert_eq!(asked(&endpoints[1]), expected);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_config_that_does_not_change_has_endpoints_asked_for_their_health_too() {
+    let endpoint = FakeEndpoint::ready("10.0.0.1:1");
+    let (changes, stream) = discover();
+    changes
+        .send(Ok(Change::Insert("a", endpoint.clone())))
+        .unwrap();
+    let config = ServiceConfig::parse(&with_health("round_robin", "a"));
+    let channel = BalanceLayer::new(&config.unwrap()).layer(stream);
+    ready(&channel).await;
+    assert_eq!(asked(&endpoint), [Some("a".to_owned())]);
+    drop(channel);
+    while asked(&endpoint).len() < 2 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(asked(&endpoint)[1], None, "whatever calls are running");
+}

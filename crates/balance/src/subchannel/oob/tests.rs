@@ -4,101 +4,15 @@ use bytes::Bytes;
 use evenkeel_core::{
     Address, Connectivity, ConnectivityState, Endpoint, EndpointStats, LoadStream, ReadLoad,
 };
-use evenkeel_transport::{CloseReason, Connect, ConnectError, Connected, RequestBody};
-use futures_util::future::{BoxFuture, FutureExt};
-use http::{HeaderMap, HeaderValue, Response};
+use evenkeel_transport::CloseReason;
 use http_body::Frame;
-use http_body_util::{BodyExt, StreamBody};
-use tokio::sync::{mpsc, oneshot};
-use tokio::time::{Instant, timeout};
-use tokio_stream::wrappers::UnboundedReceiverStream;
-use tonic::{Code, Status};
+use tokio::sync::oneshot;
+use tokio::time::timeout;
+use tonic::Code;
 
+use super::super::scripted::{Call, Script, Scripted, message, trailers};
 use super::*;
 use crate::{Subchannel, SubchannelConfig};
-
-type Frames = mpsc::UnboundedSender<Result<Frame<Bytes>, Status>>;
-type Answer = Response<StreamBody<UnboundedReceiverStream<Result<Frame<Bytes>, Status>>>>;
-
-/// Connects at once; what is sent over its connections, and how they end, is the test's.
-#[derive(Clone)]
-struct Scripted {
-    calls: mpsc::UnboundedSender<Call>,
-    closes: mpsc::UnboundedSender<oneshot::Sender<CloseReason>>,
-}
-
-/// One call as the server sees it.
-struct Call {
-    at: Instant,
-    path: String,
-    request: Request,
-    answer: oneshot::Sender<Result<Answer, Status>>,
-}
-
-impl Connect for Scripted {
-    type Connection = Self;
-    type Future = BoxFuture<'static, Result<Connected<Self>, ConnectError>>;
-
-    fn connect(&self, _: &Address, _: &Endpoint) -> Self::Future {
-        let (close, closed) = oneshot::channel();
-        self.closes.send(close).unwrap();
-        let connected = Connected::new(self.clone(), closed);
-        async move { Ok(connected) }.boxed()
-    }
-}
-
-impl Connection for Scripted {
-    type ResponseBody = StreamBody<UnboundedReceiverStream<Result<Frame<Bytes>, Status>>>;
-    type Future<B: RequestBody> = BoxFuture<'static, Result<Answer, Status>>;
-
-    fn send<B: RequestBody>(&self, request: http::Request<B>) -> Self::Future<B> {
-        let calls = self.calls.clone();
-        async move {
-            let path = request.uri().path().to_owned();
-            let body = request.into_body().collect().await.map_err(Into::into);
-            let body = body.map_err(Status::from_error)?.to_bytes();
-            let (answer, answered) = oneshot::channel();
-            let call = Call {
-                at: Instant::now(),
-                path,
-                // After the prefix of five bytes: uncompressed, and how long it is.
-                request: Request::decode(&body[5..]).unwrap(),
-                answer,
-            };
-            calls.send(call).unwrap();
-            answered.await.expect("the test answers")
-        }
-        .boxed()
-    }
-}
-
-impl Call {
-    /// Answers with headers; messages come as the test says.
-    fn open(self) -> Frames {
-        let (frames, body) = mpsc::unbounded_channel();
-        let body = StreamBody::new(UnboundedReceiverStream::new(body));
-        self.answer.send(Ok(Response::new(body))).ok().unwrap();
-        frames
-    }
-
-    fn fail(self, code: Code) {
-        let status = Status::new(code, "scripted");
-        self.answer.send(Err(status)).ok().unwrap();
-    }
-}
-
-fn message(report: &[u8]) -> Result<Frame<Bytes>, Status> {
-    let mut framed = vec![0];
-    framed.extend(u32::try_from(report.len()).unwrap().to_be_bytes());
-    framed.extend(report);
-    Ok(Frame::data(framed.into()))
-}
-
-fn trailers(code: Code) -> Result<Frame<Bytes>, Status> {
-    let mut trailers = HeaderMap::new();
-    trailers.insert("grpc-status", HeaderValue::from(code as i32));
-    Ok(Frame::trailers(trailers))
-}
 
 /// Weighs a report by its length.
 #[derive(Debug)]
@@ -117,28 +31,25 @@ fn every(seconds: u64, factor: f64) -> LoadStream {
     }
 }
 
+fn request(call: &Call) -> Request {
+    Request::decode(call.message.clone()).unwrap()
+}
+
 struct Test {
     subchannel: Subchannel<Scripted>,
     stats: Arc<EndpointStats>,
-    calls: mpsc::UnboundedReceiver<Call>,
-    closes: mpsc::UnboundedReceiver<oneshot::Sender<CloseReason>>,
+    script: Script,
 }
 
 impl Test {
     fn new() -> Self {
-        let (to_calls, calls) = mpsc::unbounded_channel();
-        let (to_closes, closes) = mpsc::unbounded_channel();
-        let scripted = Scripted {
-            calls: to_calls,
-            closes: to_closes,
-        };
+        let (scripted, script) = Scripted::new();
         let endpoint = Endpoint::new("10.0.0.1:80".parse::<Address>().unwrap());
         let config = SubchannelConfig::default();
         Self {
             subchannel: Subchannel::new(Arc::new(endpoint), scripted, config),
             stats: Arc::default(),
-            calls,
-            closes,
+            script,
         }
     }
 
@@ -156,7 +67,7 @@ impl Test {
 
     async fn connect(&mut self) -> oneshot::Sender<CloseReason> {
         self.subchannel.connect();
-        let close = self.closes.recv().await.unwrap();
+        let close = self.script.closes.recv().await.unwrap();
         self.reach(ConnectivityState::Ready).await;
         close
     }
@@ -171,13 +82,13 @@ impl Test {
     }
 
     async fn call(&mut self) -> Call {
-        let next = timeout(Duration::from_secs(600), self.calls.recv());
+        let next = timeout(Duration::from_secs(600), self.script.calls.recv());
         next.await.expect("it calls").unwrap()
     }
 
     /// For as long as any backoff lasts.
     async fn is_never_called(&mut self) -> bool {
-        timeout(Duration::from_secs(600), self.calls.recv())
+        timeout(Duration::from_secs(600), self.script.calls.recv())
             .await
             .is_err()
     }
@@ -201,7 +112,7 @@ async fn a_ready_connection_streams_what_it_was_asked_for() {
         call.path,
         "/xds.service.orca.v3.OpenRcaService/StreamCoreMetrics"
     );
-    assert_eq!(call.request, Request::every(Duration::from_secs(10)));
+    assert_eq!(request(&call), Request::every(Duration::from_secs(10)));
     let stream = call.open();
     stream.send(message(b"one")).unwrap();
     test.weighs(3.0).await;
@@ -209,7 +120,7 @@ async fn a_ready_connection_streams_what_it_was_asked_for() {
     stream.send(message(b"")).unwrap();
     stream.send(message(b"three")).unwrap();
     test.weighs(5.0).await;
-    assert!(test.calls.try_recv().is_err(), "one stream");
+    assert!(test.script.calls.try_recv().is_err(), "one stream");
     assert_eq!(test.stats.in_flight(), 0, "it counts as no attempt");
 }
 
@@ -232,11 +143,11 @@ async fn another_interval_is_another_stream_and_another_reader_is_not() {
     test.want(Some(&every(10, 100.0)));
     first.send(message(b"one")).unwrap();
     test.weighs(300.0).await;
-    assert!(test.calls.try_recv().is_err(), "the stream goes on");
+    assert!(test.script.calls.try_recv().is_err(), "the stream goes on");
 
     test.want(Some(&every(20, 100.0)));
     let call = test.call().await;
-    assert_eq!(call.request, Request::every(Duration::from_secs(20)));
+    assert_eq!(request(&call), Request::every(Duration::from_secs(20)));
     first.closed().await;
     call.open().send(message(b"three")).unwrap();
     test.weighs(500.0).await;
