@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 mod a113_pick_first;
+mod a17_health;
 mod a21_service_config;
 mod a24_lb_config;
 mod a2_service_config_choices;
@@ -22,3 +23,4 @@ mod chosen;
 mod errors_page;
 mod ring;
 mod servers;
+mod watched;

@@ -14,6 +14,7 @@ mod errors;
 mod etcd;
 mod failover;
 mod goaway;
+mod health;
 mod hedging;
 mod live;
 mod load;

@@ -39,6 +39,6 @@ pub use clock::StoppedClock;
 pub use etcd::EtcdServer;
 pub use interop::TestServer;
 pub use proxy::{Fault, FaultProxy};
-pub use server::{Behaviour, Method, OrcaLoadReport, Seen, UserServer};
+pub use server::{Behaviour, Health, Method, OrcaLoadReport, Seen, UserServer};
 pub use trace::trace_init;
 pub use wait::{PATIENCE, eventually, within};

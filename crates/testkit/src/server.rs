@@ -6,6 +6,7 @@
 //! with the same script and the same counters.
 
 mod builder;
+mod health;
 mod incarnation;
 mod io;
 mod load_report;
@@ -22,6 +23,7 @@ use evenkeel_core::{Address, Endpoint, Metadata};
 use tonic::Code;
 
 pub use builder::Builder;
+pub use health::Health;
 pub use load_report::OrcaLoadReport;
 pub use script::Behaviour;
 pub use seen::{Method, Request, Seen};
@@ -118,6 +120,12 @@ impl UserServer {
     /// [`Builder::open_rca`].
     pub fn stream_load(&self, report: Option<&OrcaLoadReport>) {
         self.script().stream_load(report);
+    }
+
+    /// Says this of the health of `service` from now on, `""` being the server as a whole; a server
+    /// with [`Builder::health`].
+    pub fn set_health(&self, service: &str, health: Health) {
+        self.script().set_health(service, health);
     }
 
     /// Holds back every message of a stream from now on.

@@ -6,6 +6,7 @@ use evenkeel_core::Address;
 use rustls::ServerConfig;
 
 use super::UserServer;
+use super::health::Health;
 use super::incarnation::{Incarnation, Listener, Setup};
 use super::script::Script;
 use super::seen::Counters;
@@ -21,6 +22,7 @@ pub struct Builder {
     tls: Option<Arc<ServerConfig>>,
     max_concurrent_streams: Option<u32>,
     open_rca: bool,
+    health: bool,
 }
 
 impl Builder {
@@ -61,6 +63,13 @@ impl Builder {
         self
     }
 
+    /// Has `grpc.health.v1.Health`, which says what [`UserServer::set_health`] does, and that the
+    /// server as a whole is serving; unset: it is UNIMPLEMENTED.
+    pub fn health(mut self) -> Self {
+        self.health = true;
+        self
+    }
+
     /// Starts it; it listens when this returns.
     ///
     /// # Errors
@@ -82,9 +91,11 @@ impl Builder {
             tls: self.tls,
             max_concurrent_streams: self.max_concurrent_streams,
             open_rca: self.open_rca,
+            health: self.health,
             script: Script::default(),
             counters: Counters::default(),
         });
+        setup.script.set_health("", Health::Serving);
         let present = Incarnation::start(setup.clone(), listener).await?;
         Ok(UserServer {
             setup,

@@ -11,6 +11,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::Server;
 
+use super::health::HealthService;
 use super::io::{Io, Raw};
 use super::load_report::LoadReportLayer;
 use super::open_rca::OpenRca;
@@ -29,6 +30,7 @@ pub(super) struct Setup {
     pub(super) tls: Option<Arc<ServerConfig>>,
     pub(super) max_concurrent_streams: Option<u32>,
     pub(super) open_rca: bool,
+    pub(super) health: bool,
     pub(super) script: Script,
     pub(super) counters: Counters,
 }
@@ -138,12 +140,14 @@ async fn serve(
         .max_decoding_message_size(usize::MAX)
         .max_encoding_message_size(usize::MAX);
     let open_rca = setup.open_rca.then(|| OpenRca(setup.clone()));
+    let health = setup.health.then(|| HealthService(setup.clone()));
     Server::builder()
         .max_concurrent_streams(setup.max_concurrent_streams)
         .layer(LoadReportLayer(setup.clone()))
         .layer(RecordLayer(setup))
         .add_service(users)
         .add_optional_service(open_rca)
+        .add_optional_service(health)
         .serve_with_incoming_shutdown(ReceiverStream::new(incoming), async move {
             let _ = leaving.wait_for(|leave| *leave).await;
         })

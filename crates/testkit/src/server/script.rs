@@ -1,3 +1,4 @@
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
@@ -6,6 +7,7 @@ use parking_lot::Mutex;
 use tokio::sync::{Semaphore, watch};
 use tonic::{Code, Status};
 
+use super::health::Health;
 use super::load_report::OrcaLoadReport;
 
 /// What a server does with the calls it gets.
@@ -36,7 +38,7 @@ impl Behaviour {
     }
 }
 
-fn scripted(code: Code) -> Status {
+pub(super) fn scripted(code: Code) -> Status {
     Status::new(code, format!("scripted: {code:?}"))
 }
 
@@ -50,6 +52,8 @@ pub(super) struct Script {
     counted: AtomicU64,
     load_report: Mutex<Option<HeaderValue>>,
     load_stream: watch::Sender<Option<OrcaLoadReport>>,
+    /// By the names of services.
+    health: watch::Sender<HashMap<String, Health>>,
     pub(super) gate: Gate,
 }
 
@@ -91,6 +95,17 @@ impl Script {
     /// The load to stream, and whatever takes its place.
     pub(super) fn streamed_load(&self) -> watch::Receiver<Option<OrcaLoadReport>> {
         self.load_stream.subscribe()
+    }
+
+    pub(super) fn set_health(&self, service: &str, health: Health) {
+        self.health.send_modify(|known| {
+            known.insert(service.to_owned(), health);
+        });
+    }
+
+    /// What is said of each service, and whatever takes its place.
+    pub(super) fn healths(&self) -> watch::Receiver<HashMap<String, Health>> {
+        self.health.subscribe()
     }
 
     /// What happens to one call: how it may go on, or the status it fails with.

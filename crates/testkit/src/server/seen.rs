@@ -5,7 +5,7 @@ use parking_lot::Mutex;
 use tokio::sync::watch;
 use tonic::metadata::MetadataMap;
 
-use super::{CALL_ID, open_rca};
+use super::{CALL_ID, health, open_rca};
 
 /// A method of `UserService`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,6 +58,12 @@ pub struct Seen {
     pub open_load_streams: usize,
     /// How often the last of them was to report.
     pub load_interval: Option<Duration>,
+    /// Streams of health that were asked for; they count as no calls.
+    pub health_streams: u64,
+    /// Those that are open.
+    pub open_health_streams: usize,
+    /// The service that the last of them was about.
+    pub health_service: Option<String>,
     /// The head of the last request of `UserService`.
     pub last_request: Option<Request>,
 }
@@ -121,8 +127,10 @@ impl Counters {
     }
 
     pub(super) fn request(&self, head: &http::request::Parts) {
-        if head.uri.path() == open_rca::METHOD {
-            return self.count(|seen| seen.load_streams += 1);
+        match head.uri.path() {
+            open_rca::METHOD => return self.count(|seen| seen.load_streams += 1),
+            health::METHOD => return self.count(|seen| seen.health_streams += 1),
+            _ => {}
         }
         let previous = head
             .headers
