@@ -23,7 +23,7 @@ pub use deadline::DeadlineExceeded;
 pub use message::{MessageKind, MessageTooLarge};
 pub use no_endpoint::{NoEndpoint, NotReady};
 pub use not_healthy::{NotHealthy, NotHealthyReason, ServingStatus};
-pub use refused::{BreakerOpen, CallDropped, ChannelClosed, DiscoveryRecovered};
+pub use refused::{BreakerOpen, CallDropped, ChannelClosed, DiscoveryRecovered, ProbeFailed};
 
 use std::error::Error;
 use std::sync::Arc;

@@ -11,6 +11,7 @@
 //! | [`hedge`] | whether and when a call is sent again before it has failed: what is configured | gRFC A6 |
 //! | [`throttle`] | whether a channel may retry at all | gRFC A6 |
 //! | [`breaker`] | whether an endpoint that keeps failing gets calls | none |
+//! | [`probe`] | when an endpoint is probed, and whether it gets calls then | none |
 //!
 //! [`script`] drives LB policies, yours too, through scripted states in tests.
 //!
@@ -28,6 +29,7 @@ pub mod families;
 pub mod health;
 pub mod hedge;
 pub mod lb;
+pub mod probe;
 pub mod retry;
 pub mod script;
 pub mod subchannel;

@@ -5,6 +5,7 @@ use std::time::Duration;
 use tonic::{Code, Status};
 
 use super::status;
+use crate::Endpoint;
 
 /// The endpoint's breaker refused the attempt: UNAVAILABLE, and nothing was sent.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -68,6 +69,46 @@ impl fmt::Display for BreakerOpen {
             (failure, Some(_)) => write!(f, "; last failure: {failure}"),
             (failure, None) => write!(f, "; tripped by: {failure}"),
         }
+    }
+}
+
+/// The endpoint is connected and gets no calls, because its probes failed.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{endpoint}: taken out by its {probe}, which failed {} in a row: {reason}", times(*.failures))]
+#[non_exhaustive]
+pub struct ProbeFailed {
+    /// The endpoint.
+    pub endpoint: Arc<Endpoint>,
+    /// Which probe.
+    pub probe: String,
+    /// How often it failed before that.
+    pub failures: u32,
+    /// How it failed last.
+    pub reason: String,
+}
+
+impl ProbeFailed {
+    /// `probe` took `endpoint` out.
+    #[must_use]
+    pub const fn new(
+        endpoint: Arc<Endpoint>,
+        probe: String,
+        failures: u32,
+        reason: String,
+    ) -> Self {
+        Self {
+            endpoint,
+            probe,
+            failures,
+            reason,
+        }
+    }
+}
+
+fn times(count: u32) -> String {
+    match count {
+        1 => "1 time".to_owned(),
+        count => format!("{count} times"),
     }
 }
 
