@@ -1,9 +1,10 @@
-//! Tower layers that keep a gRPC call alive: its deadline, its retries, the breakers of its
-//! endpoints.
+//! Tower layers that keep a gRPC call alive: its deadline, its retries, the breakers and the probes
+//! of its endpoints.
 //!
 //! - [`DeadlineLayer`]: a call ends when its time is over;
 //! - [`RetryLayer`]: a failed call is tried again, elsewhere, and a message that is too long stops;
 //! - [`BreakerLayer`]: an endpoint that keeps failing gets no attempts for a while;
+//! - [`ProbeLayer`]: an endpoint whose probes fail gets none until they succeed;
 //! - [`FailoverConfig`]: retries and breakers by the settings of other frameworks;
 //! - [`TonicBodyLayer`]: puts these around a plain tonic channel.
 //!
@@ -26,6 +27,7 @@ mod limits;
 mod lookup;
 mod method;
 mod methods;
+pub mod probe;
 pub mod retry;
 #[cfg(test)]
 mod scripted;
@@ -37,7 +39,9 @@ pub use body::ResponseBody;
 pub use breaker::{BreakerHandle, BreakerLayer, BreakerStatus};
 pub use deadline::DeadlineLayer;
 pub use evenkeel_policy::breaker::{AdaptiveConfig, BreakerConfig, FailureRatioConfig};
+pub use evenkeel_policy::probe::ProbeConfig;
 pub use failover::{ErrorClass, FailoverConfig};
 pub use limits::MessageLimits;
+pub use probe::{HttpProbe, Probe, ProbeLayer, TcpProbe};
 pub use retry::{ReplayBody, RetryConfig, RetryLayer};
 pub use tonic_body::{TonicBody, TonicBodyFuture, TonicBodyLayer};
