@@ -20,6 +20,7 @@ mod live;
 mod load;
 mod oob;
 mod policies;
+mod probe;
 mod retry;
 
 use evenkeel_tests::{

@@ -6,7 +6,7 @@ use evenkeel_core::{BoxError, Endpoint, Target};
 use evenkeel_discover::MemoryRegistry;
 use evenkeel_policy::backoff::BackoffConfig;
 use evenkeel_resilience::breaker::Classifier;
-use evenkeel_resilience::{BreakerConfig, FailoverConfig, MessageLimits, RetryConfig};
+use evenkeel_resilience::{BreakerConfig, FailoverConfig, MessageLimits, ProbeLayer, RetryConfig};
 use evenkeel_service_config::{LiveConfig, ParseOptions, PolicyRegistry, ServiceConfig};
 use evenkeel_transport::{Connect, Connector};
 use http::uri::Authority;
@@ -142,6 +142,13 @@ impl<C: Connect> ChannelBuilder<C> {
     /// [`BreakerConfig::disabled`] for none.
     pub fn breaker(mut self, config: BreakerConfig) -> Self {
         self.options.breaker = config;
+        self
+    }
+
+    /// How each endpoint is probed while it is connected, for servers that have no gRPC health service.
+    /// Default: not at all.
+    pub fn probe(mut self, probe: ProbeLayer) -> Self {
+        self.options.probe = probe;
         self
     }
 

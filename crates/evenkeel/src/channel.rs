@@ -2,18 +2,17 @@ use std::fmt;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use evenkeel_balance::{EndpointBody, EndpointReport, Subchannel};
+use evenkeel_balance::{EndpointBody, EndpointReport};
 use evenkeel_core::{ConnectivityState, EndpointId};
 use evenkeel_resilience::BreakerHandle;
 use evenkeel_resilience::ResponseBody as CallBody;
-use evenkeel_resilience::breaker::Breaker;
 use evenkeel_service_config::{ConfigError, LiveConfig, ServiceConfig};
 use evenkeel_transport::{Connect, Connection, Connector};
 use http::Request;
 use tonic::Status;
 use tower_service::Service;
 
-use crate::stack::{Balanced, Stack};
+use crate::stack::{Balanced, Guarded, Stack};
 use crate::watch::Watch;
 use crate::{BuildError, ChannelBuilder};
 
@@ -56,9 +55,8 @@ struct Shared {
 pub type ResponseFuture<C = Connector> = <Stack<C> as Service<Request<tonic::body::Body>>>::Future;
 
 /// The body of a response.
-pub type ResponseBody<C = Connector> = CallBody<
-    EndpointBody<<<C as Connect>::Connection as Connection>::ResponseBody, Breaker<Subchannel<C>>>,
->;
+pub type ResponseBody<C = Connector> =
+    CallBody<EndpointBody<<<C as Connect>::Connection as Connection>::ResponseBody, Guarded<C>>>;
 
 impl Channel {
     /// A channel to `target`: see [`Target`](crate::Target) for the forms it may have. What finds

@@ -57,7 +57,8 @@ pub use evenkeel_policy::backoff::BackoffConfig;
 pub use evenkeel_resilience as resilience;
 pub use evenkeel_resilience::{
     AdaptiveConfig, BreakerConfig, BreakerHandle, BreakerLayer, BreakerStatus, DeadlineLayer,
-    ErrorClass, FailoverConfig, FailureRatioConfig, MessageLimits, RetryConfig, RetryLayer,
+    ErrorClass, FailoverConfig, FailureRatioConfig, HttpProbe, MessageLimits, ProbeConfig,
+    ProbeLayer, RetryConfig, RetryLayer, TcpProbe,
 };
 pub use evenkeel_service_config as service_config;
 pub use evenkeel_service_config::{
@@ -69,3 +70,7 @@ pub use evenkeel_transport::{Connect, Connector, Http2Config};
 #[cfg(doctest)]
 #[doc = include_str!("../../../README.md")]
 struct Readme;
+
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/health.md")]
+struct Health;

@@ -8,9 +8,10 @@ use evenkeel_balance::{
 use evenkeel_core::{BoxError, Endpoint};
 use evenkeel_policy::retry::RetryPolicy;
 use evenkeel_resilience::breaker::{Breaker, Classifier};
+use evenkeel_resilience::probe::Probed;
 use evenkeel_resilience::retry::Retry;
 use evenkeel_resilience::{
-    BreakerConfig, BreakerLayer, DeadlineLayer, MessageLimits, RetryConfig, RetryLayer,
+    BreakerConfig, BreakerLayer, DeadlineLayer, MessageLimits, ProbeLayer, RetryConfig, RetryLayer,
 };
 use evenkeel_service_config::{LiveConfig, ServiceConfig};
 use evenkeel_transport::Connect;
@@ -21,7 +22,10 @@ use tower::discover::Discover;
 pub type Stack<C> = Retry<Balanced<C>>;
 
 /// The part of the stack that holds the endpoints.
-pub(crate) type Balanced<C> = Balance<Breaker<Subchannel<C>>>;
+pub(crate) type Balanced<C> = Balance<Guarded<C>>;
+
+/// One endpoint, as the balancer has it.
+pub(crate) type Guarded<C> = Breaker<Probed<Subchannel<C>>>;
 
 /// How [`stack`] builds the layers that the service config does not speak of.
 #[derive(Clone, Debug, Default)]
@@ -31,6 +35,8 @@ pub struct StackConfig {
     pub breaker: BreakerConfig,
     /// What that breaker takes for failures, instead of those of its config.
     pub classifier: Option<Classifier>,
+    /// How each endpoint is probed while it is connected. Default: not at all.
+    pub probe: ProbeLayer,
     /// Retries of methods for which the service config has neither retries nor hedging.
     pub fallback_retry: Option<RetryPolicy>,
     /// What retries may buffer, and whether there are any.
@@ -41,8 +47,8 @@ pub struct StackConfig {
     pub subchannel: SubchannelConfig,
 }
 
-/// Builds what a channel is: deadline and retry, pick, breaker, subchannel; top to bottom, the way of
-/// a call.
+/// Builds what a channel is: deadline and retry, pick, breaker, probe, subchannel; top to bottom, the
+/// way of a call.
 ///
 /// # Panics
 ///
@@ -122,6 +128,7 @@ where
         .layer(retry)
         .layer(balance)
         .layer(EndpointLayer::new(breaker))
+        .layer(EndpointLayer::new(options.probe.clone()))
         .layer(ConnectLayer::new(connector).with_config(options.subchannel.clone()))
         .service(discover)
 }
