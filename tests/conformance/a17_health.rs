@@ -5,6 +5,7 @@ use std::time::Duration;
 use evenkeel::ConnectivityState::{Connecting, Ready, TransientFailure};
 use evenkeel::errors::{NoEndpoint, NotHealthy, cause};
 use evenkeel::{Channel, ChannelBuilder, ConnectivityState};
+use evenkeel_testkit::Log;
 use evenkeel_testkit::pb::GetByIdRequest;
 use evenkeel_testkit::pb::user_service_client::UserServiceClient;
 use tokio::sync::mpsc;
@@ -316,6 +317,7 @@ async fn unhealthy_endpoints_get_no_calls_while_others_are_healthy() {
 
 #[tokio::test(start_paused = true)]
 async fn unimplemented_counts_as_healthy_and_is_not_retried_on_the_connection() {
+    let log = Log::start();
     let mut test = Test::new(&[A], &round_robin());
     test.watch().await.fail(Code::Unimplemented);
     test.reach(A, Ready).await;
@@ -324,6 +326,9 @@ async fn unimplemented_counts_as_healthy_and_is_not_retried_on_the_connection() 
     let other = round_robin().replace(r#""s""#, r#""t""#);
     test.channel.update_service_config(&other).unwrap();
     assert!(test.is_never_asked().await, "about no other service either");
+    let logged = log.lines_with("no health checks");
+    assert_eq!(logged.len(), 1, "{logged:?}");
+    assert!(logged[0].contains("ERROR") && logged[0].contains(A));
     test.servers.go_away(A);
     let _answers = test.watch().await.say(NOT_SERVING);
     test.reach(A, TransientFailure).await;

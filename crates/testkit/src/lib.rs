@@ -40,5 +40,5 @@ pub use etcd::EtcdServer;
 pub use interop::TestServer;
 pub use proxy::{Fault, FaultProxy};
 pub use server::{Behaviour, Health, Method, OrcaLoadReport, Seen, UserServer};
-pub use trace::trace_init;
+pub use trace::{Log, trace_init};
 pub use wait::{PATIENCE, eventually, within};
