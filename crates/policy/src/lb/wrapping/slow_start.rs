@@ -33,7 +33,8 @@ use crate::time::after;
 /// its full share and the rest at a tenth, it gets five times what another has, instead of ten times.
 ///
 /// Who is [held back](EndpointView::held_back) stays connected, and has its full share when it comes
-/// back; who reconnects starts again. (Who does so between two updates is not noticed.) The
+/// back; who reconnects starts again, and so does who was not healthy by its server's own word (gRFC
+/// A17). (Who does so between two updates is not noticed.) The
 /// share grows in 20 steps, of 100 ms at least.
 pub struct SlowStart {
     config: SlowStartConfig,
