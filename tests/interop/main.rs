@@ -11,6 +11,7 @@
 mod build;
 mod cases;
 mod go;
+mod health;
 mod process;
 mod python;
 

@@ -1,5 +1,5 @@
 use std::fs::File;
-use std::io::{BufRead, BufReader, Read, Seek};
+use std::io::{BufRead, BufReader, Read, Seek, Write};
 use std::net::SocketAddr;
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::thread::JoinHandle;
@@ -50,6 +50,12 @@ impl Process {
     /// Where clients reach it.
     pub(crate) const fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Tells it one line.
+    pub(crate) fn tell(&mut self, line: &str) {
+        let stdin = self.child.stdin.as_mut().expect("it is a pipe");
+        writeln!(stdin, "{line}").unwrap();
     }
 
     /// The calls that have ended, in their order.

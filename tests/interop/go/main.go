@@ -1,21 +1,24 @@
 // Command interop-server is grpc-go's interop server on a free port of 127.0.0.1, for one client:
 // it ends when its standard input does. It says on standard output where it listens, and then of
-// each call how it ended: its path and its code.
+// each call how it ended: its path and its code. On its standard input it is told what its health
+// service says, in lines of a service and the number of its status.
 package main
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"os"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/health"
 	"google.golang.org/grpc/interop"
 	"google.golang.org/grpc/status"
 
+	healthgrpc "google.golang.org/grpc/health/grpc_health_v1"
 	testgrpc "google.golang.org/grpc/interop/grpc_testing"
 )
 
@@ -31,9 +34,16 @@ func run() error {
 	if err != nil {
 		return err
 	}
+	healths := health.NewServer()
 	go func() {
-		// Whatever ends it: nobody is left to serve.
-		_, _ = io.Copy(io.Discard, os.Stdin)
+		for lines := bufio.NewScanner(os.Stdin); lines.Scan(); {
+			var service string
+			var status healthgrpc.HealthCheckResponse_ServingStatus
+			if _, err := fmt.Sscan(lines.Text(), &service, &status); err == nil {
+				healths.SetServingStatus(service, status)
+			}
+		}
+		// Whatever ended it: nobody is left to serve.
 		os.Exit(0)
 	}()
 	server := grpc.NewServer(
@@ -42,6 +52,7 @@ func run() error {
 	)
 	service := interop.NewTestServer(interop.NewTestServerOptions{})
 	testgrpc.RegisterTestServiceServer(server, service)
+	healthgrpc.RegisterHealthServer(server, healths)
 	fmt.Println("listening", listener.Addr())
 	return server.Serve(listener)
 }
