@@ -1,11 +1,13 @@
 //! gRFC A17 (client-side health checking), of whole channels over scripted servers.
 
+mod asked;
+mod ends;
+
 use std::time::Duration;
 
 use evenkeel::ConnectivityState::{Connecting, Ready, TransientFailure};
 use evenkeel::errors::{NoEndpoint, NotHealthy, cause};
 use evenkeel::{Channel, ChannelBuilder, ConnectivityState};
-use evenkeel_testkit::Log;
 use evenkeel_testkit::pb::GetByIdRequest;
 use evenkeel_testkit::pb::user_service_client::UserServiceClient;
 use tokio::sync::mpsc;
@@ -136,85 +138,6 @@ async fn call(channel: Channel<Servers>) -> Result<(), Status> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn health_checking_is_disabled_by_default_and_without_a_service_name() {
-    for health in ["null", "{}", r#"{"serviceName": null}"#] {
-        let mut test = Test::new(&[A], &config(r#"{"round_robin": {}}"#, health));
-        test.reach(A, Ready).await;
-        test.calls(3).await;
-        assert!(test.is_never_asked().await, "{health}");
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn the_empty_service_name_is_a_name() {
-    let json = config(r#"{"round_robin": {}}"#, r#"{"serviceName": ""}"#);
-    let mut test = Test::new(&[A], &json);
-    let watch = test.watch().await;
-    assert_eq!(watch.service, "");
-    let _answers = watch.say(SERVING);
-    test.reach(A, Ready).await;
-}
-
-#[tokio::test(start_paused = true)]
-async fn the_channel_can_disable_it() {
-    let mut test = Test::with(&[A], &round_robin(), |builder| builder.health_checks(false));
-    test.reach(A, Ready).await;
-    assert!(test.is_never_asked().await);
-}
-
-#[tokio::test(start_paused = true)]
-async fn pick_first_inhibits_it() {
-    for policy in [
-        r#"{"pick_first": {}}"#,
-        r#"{"outlier_detection_experimental": {"failurePercentageEjection": {}, "childPolicy": [{"pick_first": {}}]}}"#,
-        r#"{"random_subsetting_experimental": {"subsetSize": 5, "childPolicy": [{"pick_first": {}}]}}"#,
-        r#"{"evenkeel.priority": {"levels": [{}], "childPolicy": [{"pick_first": {}}]}}"#,
-    ] {
-        let mut test = Test::new(&[A, B], &config(policy, r#"{"serviceName": "s"}"#));
-        test.calls(10).await;
-        assert!(test.is_never_asked().await, "{policy}");
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn policies_that_compare_endpoints_heed_it() {
-    const ROUND_ROBIN: &str = r#""childPolicy": [{"round_robin": {}}]"#;
-    let wrapped = |name: &str, fields: &str| format!(r#"{{"{name}": {{{fields} {ROUND_ROBIN}}}}}"#);
-    let policies = [
-        "round_robin",
-        "weighted_round_robin",
-        "least_request_experimental",
-        "evenkeel.random",
-        "evenkeel.fastest_response",
-        "evenkeel.registered_weighted_round_robin",
-    ];
-    let policies = policies.map(|name| format!(r#"{{"{name}": {{}}}}"#));
-    let with_fields = [
-        r#"{"ring_hash_experimental": {"requestHashHeader": "x-key"}}"#.to_owned(),
-        r#"{"evenkeel.ring_hash": {"hashOn": {"header": "x-key"}}}"#.to_owned(),
-        wrapped(
-            "outlier_detection_experimental",
-            r#""failurePercentageEjection": {},"#,
-        ),
-        wrapped("random_subsetting_experimental", r#""subsetSize": 5,"#),
-        wrapped("evenkeel.panic_threshold", ""),
-        wrapped("evenkeel.slow_start", ""),
-        wrapped("evenkeel.priority", r#""levels": [{}],"#),
-        wrapped(
-            "evenkeel.metadata_routing",
-            r#""routes": [{"header": "x-tag", "metadata": "tag"}],"#,
-        ),
-    ];
-    for policy in policies.iter().chain(&with_fields) {
-        let mut test = Test::new(&[A, B], &config(policy, r#"{"serviceName": "s"}"#));
-        let _answering = test.answer_all();
-        test.calls(20).await;
-        let calls = [A, B].map(|address| test.servers.calls(address));
-        assert_eq!(calls, [20, 0], "{policy}");
-    }
-}
-
-#[tokio::test(start_paused = true)]
 async fn the_watch_starts_with_the_connection_and_asks_for_the_service() {
     let mut test = Test::new(&[A], &round_robin());
     let started = Instant::now();
@@ -313,115 +236,6 @@ async fn unhealthy_endpoints_get_no_calls_while_others_are_healthy() {
     assert_eq!(test.channel.state(), Ready);
     test.calls(10).await;
     assert_eq!([A, B].map(|address| test.servers.calls(address)), [15, 5]);
-}
-
-#[tokio::test(start_paused = true)]
-async fn unimplemented_counts_as_healthy_and_is_not_retried_on_the_connection() {
-    let log = Log::start();
-    let mut test = Test::new(&[A], &round_robin());
-    test.watch().await.fail(Code::Unimplemented);
-    test.reach(A, Ready).await;
-    test.calls(3).await;
-    assert!(test.is_never_asked().await);
-    let other = round_robin().replace(r#""s""#, r#""t""#);
-    test.channel.update_service_config(&other).unwrap();
-    assert!(test.is_never_asked().await, "about no other service either");
-    let logged = log.lines_with("no health checks");
-    assert_eq!(logged.len(), 1, "{logged:?}");
-    assert!(logged[0].contains("ERROR") && logged[0].contains(A));
-    test.servers.go_away(A);
-    let _answers = test.watch().await.say(NOT_SERVING);
-    test.reach(A, TransientFailure).await;
-}
-
-#[tokio::test(start_paused = true)]
-async fn any_other_end_is_transient_failure_and_connecting_while_the_next_attempt_runs() {
-    for code in [Code::Ok, Code::Unavailable, Code::Internal, Code::NotFound] {
-        let mut test = Test::new(&[A], &round_robin());
-        test.watch().await.open().end(code);
-        test.reach(A, TransientFailure).await;
-        let error = test.call().await.unwrap_err();
-        let text = error.message();
-        assert!(text.contains("its stream ended with"), "{text}");
-        let watch = test.watch().await;
-        test.settle().await;
-        assert_eq!(test.state(A), Connecting, "{code:?}");
-        let mut waiting = JoinSet::new();
-        waiting.spawn(call(test.channel.clone()));
-        test.settle().await;
-        assert_eq!((test.servers.calls(A), waiting.len()), (0, 1));
-        let _answers = watch.say(SERVING);
-        waiting.join_next().await.unwrap().unwrap().unwrap();
-        assert_eq!(test.servers.connections(A), 1);
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn the_next_attempt_is_immediate_after_a_message_and_else_backs_off_exponentially() {
-    let mut test = Test::new(&[A], &round_robin());
-    let mut watch = test.watch().await;
-    for (message, seconds) in [
-        (false, 1.0),
-        (false, 1.6),
-        (false, 2.56),
-        (true, 0.0),
-        (true, 0.0),
-        (false, 1.0),
-        (false, 1.6),
-    ] {
-        let at = watch.at;
-        let answers = watch.open();
-        if message {
-            answers.say(SERVING);
-        }
-        answers.end(Code::Unavailable);
-        watch = test.watch().await;
-        let delay = (watch.at - at).as_secs_f64();
-        // tokio's timers have a resolution of 1 ms.
-        let (least, most) = (seconds * 0.8, seconds * 1.2 + 0.005);
-        assert!((least..=most).contains(&delay), "{seconds}: {delay}");
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn the_backoff_ends_at_two_minutes() {
-    let mut test = Test::new(&[A], &round_robin());
-    let mut watch = test.watch().await;
-    let mut delays = Vec::new();
-    for _ in 0..20 {
-        let at = watch.at;
-        watch.fail(Code::Unavailable);
-        watch = test.watch().await;
-        delays.push((watch.at - at).as_secs_f64());
-    }
-    assert!(
-        delays[12..]
-            .iter()
-            .all(|delay| (96.0..=144.01).contains(delay))
-    );
-}
-
-#[tokio::test(start_paused = true)]
-async fn the_watch_is_cancelled_on_goaway_and_at_shutdown() {
-    let (mut test, answers) = Test::serving().await;
-    test.servers.go_away(A);
-    answers.cancelled().await;
-    let answers = test.watch().await.say(SERVING);
-    test.reach(A, Ready).await;
-    assert_eq!(test.servers.connections(A), 2);
-    drop(test.channel);
-    answers.cancelled().await;
-}
-
-#[tokio::test(start_paused = true)]
-async fn another_connection_starts_from_connecting_again() {
-    let (mut test, _answers) = Test::serving().await;
-    test.servers.go_away(A);
-    let watch = test.watch().await;
-    test.settle().await;
-    assert_eq!(test.state(A), Connecting);
-    let _answers = watch.say(SERVING);
-    test.reach(A, Ready).await;
 }
 
 #[tokio::test(start_paused = true)]

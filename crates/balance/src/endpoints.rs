@@ -1,5 +1,6 @@
 //! The endpoints of one channel, as its driver keeps them.
 
+mod known;
 mod next_report;
 
 use std::collections::HashMap;
@@ -19,6 +20,7 @@ use futures_util::stream::FuturesUnordered;
 use futures_util::{Stream, ready};
 use parking_lot::Mutex;
 
+use self::known::Known;
 use self::next_report::NextReport;
 use crate::demand::Demand;
 use crate::snapshot::{Owner, Slot, Slots};
@@ -50,29 +52,6 @@ pub(crate) struct Endpoints<K, S: Connectivity> {
     load_stream: Option<LoadStream>,
     /// The service whose health each of them is asked for.
     health_service: Option<Arc<str>>,
-}
-
-struct Known<S: Connectivity> {
-    slot: Arc<Slot<S>>,
-    watch: AbortHandle,
-    takes_calls: bool,
-    /// Its place in the views, if it is there.
-    shown: Option<usize>,
-}
-
-impl<S: Connectivity> Known<S> {
-    fn stream_load(&self, wanted: Option<&LoadStream>) {
-        self.slot.service.stream_load(wanted, &self.slot.stats);
-    }
-}
-
-impl<S: Connectivity> Drop for Known<S> {
-    fn drop(&mut self) {
-        self.watch.abort();
-        // Its running calls may keep it for long.
-        self.stream_load(None);
-        self.slot.service.check_health(None);
-    }
 }
 
 impl<K, S> Endpoints<K, S>
@@ -133,8 +112,7 @@ where
             known.stream_load(self.load_stream.as_ref());
         }
         if self.health_service.is_some() {
-            let service = &known.slot.service;
-            service.check_health(self.health_service.as_ref());
+            known.check_health(self.health_service.as_ref());
         }
         let place = *self.keys.entry(key).or_insert(self.known.len());
         self.places.insert(id, place);
@@ -178,7 +156,7 @@ where
         if self.health_service.as_ref() != service {
             self.health_service = service.cloned();
             for known in self.known.iter().flatten() {
-                known.slot.service.check_health(service);
+                known.check_health(service);
             }
         }
     }
