@@ -1,5 +1,6 @@
 //! MAX_CONCURRENT_STREAMS: calls wait for a stream, and all get one. Settings at their ends.
 
+use std::future::poll_fn;
 use std::time::Duration;
 
 use evenkeel_testkit::pb::{GetByIdRequest, ListUsersRequest};
@@ -56,6 +57,37 @@ async fn a_server_may_open_its_streams_later() {
     let call = connected.connection.send(post("hello"));
     let (answer, ()) = join!(within("the answer", call), serve);
     assert!(answer.is_ok());
+}
+
+#[tokio::test]
+async fn the_streams_that_a_server_allows_and_those_that_are_open_are_known() {
+    let peer = Peer::listen().await;
+    let one = [(MAX_CONCURRENT_STREAMS, 1)];
+    let (connected, mut wire) = join!(connect(peer.address()), peer.accept_with(&one));
+    let connection = connected.connection;
+    assert_eq!(connection.max_concurrent_streams(), 1);
+    assert_eq!(connection.open_streams(), 0);
+    let call = connection.send(post("hello"));
+    assert_eq!(connection.open_streams(), 1);
+    let changed = poll_fn(|cx| connection.poll_max_concurrent_streams(1, cx));
+    let changed = within("another limit", changed);
+    let serve = async {
+        let id = wire.request().await;
+        wire.respond(id).await;
+        wire.settings(&[(MAX_CONCURRENT_STREAMS, 7)]).await;
+    };
+    let (answer, limit, ()) = join!(call, changed, serve);
+    assert_eq!(limit, 7);
+    assert_eq!(connection.max_concurrent_streams(), 7);
+    drop(answer.unwrap());
+    assert_eq!(connection.open_streams(), 0);
+}
+
+#[tokio::test]
+async fn a_server_that_sets_no_limit_allows_any_number_of_streams() {
+    let peer = Peer::listen().await;
+    let (connected, _wire) = join!(connect(peer.address()), peer.accept_with(&[]));
+    assert_eq!(connected.connection.max_concurrent_streams(), usize::MAX);
 }
 
 #[tokio::test]

@@ -2,6 +2,7 @@ mod close;
 mod error;
 
 use std::future::Future;
+use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use evenkeel_core::{Address, BoxError, Endpoint};
@@ -67,4 +68,21 @@ pub trait Connection: Clone + Send + Sync + 'static {
     /// It may send at once, and ask the body for what it has: then by a waker that wakes nobody,
     /// and again when the future is first polled. Call it where the body may be polled.
     fn send<B: RequestBody>(&self, request: Request<B>) -> Self::Future<B>;
+
+    /// How many streams the peer lets be open at once, by its last SETTINGS:
+    /// MAX_CONCURRENT_STREAMS. More requests than that wait on the connection. Default: any number.
+    fn max_concurrent_streams(&self) -> usize {
+        usize::MAX
+    }
+
+    /// How many requests are on their way or being answered. Default: 0, nobody counts them.
+    fn open_streams(&self) -> usize {
+        0
+    }
+
+    /// Ready when [`Self::max_concurrent_streams`] is another than `seen`. One task at a time is woken.
+    fn poll_max_concurrent_streams(&self, seen: usize, cx: &Context<'_>) -> Poll<usize> {
+        let _ = (seen, cx);
+        Poll::Pending
+    }
 }

@@ -36,6 +36,7 @@ mod future;
 mod handshake;
 mod head;
 mod keepalive;
+mod limit;
 mod link;
 mod pace;
 mod pump;

@@ -61,6 +61,20 @@ impl Connection for Http2Connection {
     fn send<B: RequestBody>(&self, request: Request<B>) -> ResponseFuture<B> {
         ResponseFuture::new(request, &self.alive.shared)
     }
+
+    fn max_concurrent_streams(&self) -> usize {
+        self.alive.shared.send.current_max_send_streams()
+    }
+
+    fn open_streams(&self) -> usize {
+        // Each has a reference of its own, and all handles have one together.
+        Arc::strong_count(&self.alive.shared) - 1
+    }
+
+    fn poll_max_concurrent_streams(&self, seen: usize, cx: &Context<'_>) -> Poll<usize> {
+        let limit = &self.alive.shared.link.limit;
+        limit.poll_changed(seen, || self.max_concurrent_streams(), cx)
+    }
 }
 
 impl<B: RequestBody> Service<Request<B>> for Http2Connection {

@@ -80,6 +80,13 @@ impl Driver {
         }
     }
 
+    fn look_for_limit(&self) {
+        if let Some(connection) = &self.connection {
+            let limit = &self.link.limit;
+            limit.look(|| connection.max_concurrent_send_streams());
+        }
+    }
+
     fn has_calls(&self) -> bool {
         self.shared.strong_count() > usize::from(self.handles.is_some())
     }
@@ -118,6 +125,7 @@ impl Future for Driver {
         let read = this.link.wire.take_bytes_read();
         if read {
             this.look_for_goaway(cx);
+            this.look_for_limit();
         }
         let calls = this.has_calls();
         if let Some(keepalive) = &mut this.keepalive

@@ -1,5 +1,6 @@
 use std::sync::{Arc, OnceLock};
 
+use super::limit::Limit;
 use super::wire::Wire;
 use crate::{CloseReason, ErrorCode};
 
@@ -7,6 +8,7 @@ use crate::{CloseReason, ErrorCode};
 #[derive(Debug, Default)]
 pub(super) struct Link {
     pub(super) wire: Wire,
+    pub(super) limit: Limit,
     lost: OnceLock<CloseReason>,
 }
 
