@@ -166,26 +166,151 @@ fn durations_of_any_length_make_a_time_to_wait_for() {
     }
 }
 
+/// A machine with this many connections.
+fn serving(connections: usize, now: Instant) -> Machine {
+    let mut machine = machine();
+    machine.connect(now, 0.5);
+    machine.connected();
+    for _ in 1..connections {
+        machine.another(now, 0.5);
+        machine.connected();
+    }
+    machine
+}
+
+#[test]
+fn another_connection_is_tried_for_one_at_a_time_while_the_others_serve() {
+    let now = origin();
+    let mut machine = serving(1, now);
+    assert_eq!(machine.attempt(), Attempt::None);
+    machine.connect(now, 0.5);
+    assert_eq!(machine.attempt(), Attempt::None, "it is connected");
+    machine.another(now, 0.5);
+    let dialling = Attempt::Dial {
+        until: now + 20 * SECOND,
+    };
+    assert_eq!((machine.attempt(), machine.step()), (dialling, Step::Serve));
+    machine.another(now + SECOND, 0.5);
+    assert_eq!(machine.attempt(), dialling);
+    machine.connected();
+    assert_eq!(
+        (machine.attempt(), machine.step()),
+        (Attempt::None, Step::Serve)
+    );
+}
+
+#[test]
+fn an_attempt_at_another_connection_has_the_backoff_of_all() {
+    let now = origin();
+    let mut machine = serving(1, now);
+    machine.another(now, 0.5);
+    machine.failed(now);
+    let waiting = Attempt::Wait {
+        until: now + SECOND,
+    };
+    assert_eq!((machine.attempt(), machine.step()), (waiting, Step::Serve));
+    machine.another(now, 0.5);
+    assert_eq!(machine.attempt(), waiting);
+    machine.waited(now + SECOND, 0.5);
+    assert_eq!(
+        machine.attempt(),
+        Attempt::None,
+        "nobody may want it any more"
+    );
+    let again = now + SECOND;
+    machine.another(again, 0.5);
+    machine.failed(again);
+    let until = again + SECOND.mul_f64(1.6);
+    assert_eq!(machine.attempt(), Attempt::Wait { until }, "it has grown");
+    machine.skip_backoff(again, 0.5);
+    machine.another(again, 0.5);
+    machine.connected();
+    machine.another(again, 0.5);
+    machine.failed(again);
+    let until = again + SECOND;
+    assert_eq!(
+        machine.attempt(),
+        Attempt::Wait { until },
+        "reset by SETTINGS"
+    );
+}
+
+#[test]
+fn the_state_is_that_of_the_best() {
+    let now = origin();
+    for (connections, attempt, lost, state) in [
+        (1, None, 1, ConnectivityState::Idle),
+        (2, None, 1, ConnectivityState::Ready),
+        (2, None, 2, ConnectivityState::Idle),
+        (1, Some(true), 0, ConnectivityState::Ready),
+        (1, Some(true), 1, ConnectivityState::Connecting),
+        (1, Some(false), 0, ConnectivityState::Ready),
+        (1, Some(false), 1, ConnectivityState::TransientFailure),
+    ] {
+        let mut machine = serving(connections, now);
+        if let Some(goes_on) = attempt {
+            machine.another(now, 0.5);
+            if !goes_on {
+                machine.failed(now);
+            }
+        }
+        (0..lost).for_each(|_| machine.lost());
+        assert_eq!(machine.state(), state, "{connections} {attempt:?} {lost}");
+    }
+}
+
+#[test]
+fn an_attempt_goes_on_when_the_last_connection_is_lost() {
+    let now = origin();
+    let mut machine = serving(1, now);
+    machine.another(now, 0.5);
+    machine.lost();
+    let until = now + 20 * SECOND;
+    assert_eq!(machine.step(), Step::Dial { until });
+    machine.connected();
+    assert_eq!(machine.step(), Step::Serve);
+    machine.another(now, 0.5);
+    machine.failed(now);
+    machine.lost();
+    let until = now + SECOND;
+    assert_eq!(machine.step(), Step::Wait { until });
+    machine.waited(until, 0.5);
+    assert!(matches!(machine.step(), Step::Dial { .. }), "by itself");
+}
+
+#[test]
+fn disconnecting_gives_up_all_connections_and_the_attempt() {
+    let now = origin();
+    let mut machine = serving(2, now);
+    machine.another(now, 0.5);
+    machine.disconnect();
+    assert_eq!(
+        (machine.attempt(), machine.step()),
+        (Attempt::None, Step::Idle)
+    );
+}
+
 proptest! {
     /// Whatever happens in whatever order: no attempt starts before the backoff of the last one
     /// is over, unless the backoff was reset.
     #[test]
-    fn attempts_are_never_closer_than_their_backoff(events in prop::collection::vec((0u8..6, 0u64..3000), 1..200)) {
+    fn attempts_are_never_closer_than_their_backoff(events in prop::collection::vec((0u8..7, 0u64..3000), 1..200)) {
         let mut now = origin();
         let mut machine = machine();
         let mut last_attempt = None;
         for (event, advance) in events {
             now += Duration::from_millis(advance);
-            let before = machine.step();
+            let before = machine.attempt();
             match event {
                 0 => machine.connect(now, 0.5),
-                1 => { machine.connected(); if machine.step() == Step::Serve { last_attempt = None; } }
+                1 => { machine.connected(); if machine.attempt() != before { last_attempt = None; } }
                 2 => machine.failed(now),
                 3 => machine.lost(),
                 4 => machine.waited(now, 0.5),
+                5 => machine.another(now, 0.5),
                 _ => machine.disconnect(),
             }
-            let starts = matches!(machine.step(), Step::Dial { .. }) && machine.step() != before;
+            let starts = matches!(machine.attempt(), Attempt::Dial { .. }) && machine.attempt() != before;
             if starts && let Some(last) = last_attempt.replace(now) {
                 prop_assert!(now - last >= SECOND, "{:?}", now - last);
             }
