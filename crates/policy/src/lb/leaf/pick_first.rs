@@ -159,6 +159,8 @@ impl PickFirst {
         self.phase = match self.phase {
             Phase::Connected(id) => match in_view(id) {
                 Some(one) if one.state == Ready || is_last_resort(one) => Phase::Connected(id),
+                // One of several connections was tried for when the last one was lost (gRFC A105).
+                Some(one) if !one.connected && one.state != Idle => Phase::FIRST_PASS,
                 Some(_) => Phase::Idle,
                 None => Phase::FIRST_PASS,
             },
