@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
+mod a105_connection_scaling;
 mod a113_pick_first;
 mod a17_health;
 mod a21_service_config;

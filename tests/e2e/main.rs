@@ -22,6 +22,7 @@ mod oob;
 mod policies;
 mod probe;
 mod retry;
+mod scaling;
 
 use evenkeel_tests::{
     Client, addresses, all_ready, builder, call, calls, channel, config, list, quick, served_by,

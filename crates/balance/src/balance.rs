@@ -121,7 +121,7 @@ where
         D::Key: Hash + Eq + Clone + Send,
         D::Error: Into<BoxError>,
     {
-        Self::steered(discover, Steering::Fixed(policy, None))
+        Self::steered(discover, Steering::fixed_policy(policy))
     }
 
     fn steered<D>(discover: D, steering: Steering) -> Self

@@ -307,6 +307,8 @@ where
         let health_service = self.steering.health_service();
         self.endpoints
             .check_health(health_service.filter(|_| heeds_health));
+        let max_connections = self.steering.max_connections();
+        self.endpoints.allow_connections(max_connections);
         for index in connect {
             if let Some(slot) = slots.get(index.0) {
                 slot.service.connect();

@@ -52,6 +52,8 @@ pub(crate) struct Endpoints<K, S: Connectivity> {
     load_stream: Option<LoadStream>,
     /// The service whose health each of them is asked for.
     health_service: Option<Arc<str>>,
+    /// How many connections each of them may have.
+    max_connections: u32,
 }
 
 impl<K, S> Endpoints<K, S>
@@ -74,6 +76,7 @@ where
             stale: false,
             load_stream: None,
             health_service: None,
+            max_connections: 1,
         }
     }
 
@@ -113,6 +116,9 @@ where
         }
         if self.health_service.is_some() {
             known.check_health(self.health_service.as_ref());
+        }
+        if self.max_connections > 1 {
+            known.slot.service.allow_connections(self.max_connections);
         }
         let place = *self.keys.entry(key).or_insert(self.known.len());
         self.places.insert(id, place);
@@ -157,6 +163,16 @@ where
             self.health_service = service.cloned();
             for known in self.known.iter().flatten() {
                 known.check_health(service);
+            }
+        }
+    }
+
+    /// Lets each of them, and of those that will come, have so many connections.
+    pub(crate) fn allow_connections(&mut self, most: u32) {
+        if self.max_connections != most {
+            self.max_connections = most;
+            for known in self.known.iter().flatten() {
+                known.slot.service.allow_connections(most);
             }
         }
     }

@@ -34,5 +34,5 @@ pub use balance::{Balance, BalanceLayer, EndpointReport};
 pub use connect::{ConnectDiscover, ConnectLayer};
 pub use endpoint::{EndpointDiscover, EndpointLayer};
 pub use future::{EndpointBody, ResponseFuture};
-pub use subchannel::{Connected, Subchannel, SubchannelConfig, SubchannelFuture};
+pub use subchannel::{Admission, Connected, Subchannel, SubchannelConfig, SubchannelFuture};
 pub use ticket::EndpointTicket;

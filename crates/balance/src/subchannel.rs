@@ -3,6 +3,7 @@
 mod driver;
 mod health;
 mod oob;
+mod pool;
 #[cfg(test)]
 mod scripted;
 mod state;
@@ -25,6 +26,8 @@ use tokio::task::JoinHandle;
 use tonic::{Code, Status};
 use tower_service::Service;
 
+pub use self::pool::Admission;
+use self::pool::{Place, Pool};
 use self::state::{LoadWatch, Reports, State};
 
 /// How subchannels connect.
@@ -39,6 +42,10 @@ pub struct SubchannelConfig {
     /// Whether servers are asked for their health where the service config says so
     /// (`healthCheckConfig`, gRFC A17). Default: true.
     pub health_checks: bool,
+    /// How many connections to one endpoint the service config may ask for
+    /// (`connectionScaling.maxConnectionsPerSubchannel`, gRFC A105); more counts as this. Default: 10; at
+    /// least 1.
+    pub connection_limit: u32,
 }
 
 impl Default for SubchannelConfig {
@@ -47,6 +54,7 @@ impl Default for SubchannelConfig {
             backoff: BackoffConfig::default(),
             head_start: Duration::from_millis(250),
             health_checks: true,
+            connection_limit: 10,
         }
     }
 }
@@ -70,9 +78,14 @@ impl SubchannelConfig {
 /// connection as soon as there is one, and is CONNECTING until the answer, TRANSIENT_FAILURE while
 /// the server is not SERVING, and READY else. Requests that are sent all the same are not held up.
 ///
+/// If it is [allowed](Connectivity::allow_connections) more than one connection (gRFC A105), the balancer's attempts
+/// take the oldest one that has a stream to spare, and wait for one in the order in which they came;
+/// another connection is made for those that wait, one attempt at a time. Health and load are told over the
+/// oldest one, and requests by [`Service::call`] go over it, uncounted.
+///
 /// # Clone
 ///
-/// Clones share the connection. The last one dropped ends the task and, once the running
+/// Clones share the connections. The last one dropped ends the task and, once the running
 /// responses have ended, the connection.
 pub struct Subchannel<C: Connect> {
     owner: Arc<Owner<C>>,
@@ -146,6 +159,26 @@ impl<C: Connect> Subchannel<C> {
         &self.owner.state
     }
 
+    /// Admits to one of several connections.
+    #[cold]
+    fn admit_to_pool(&self) -> Result<Admitted<C::Connection>, BoxError> {
+        let state = self.shared();
+        match state.pool.get().and_then(Pool::admit) {
+            Some((sender, admission, wants_another)) => {
+                if wants_another {
+                    state.ask(state::Ask::Scale);
+                }
+                Ok((sender, admission))
+            }
+            None => Err(self.not_connected().into()),
+        }
+    }
+
+    #[cold]
+    fn oldest_of_pool(&self) -> Option<Arc<C::Connection>> {
+        self.shared().pool.get()?.oldest()
+    }
+
     #[cold]
     fn not_connected(&self) -> NotConnected {
         let Report {
@@ -173,17 +206,20 @@ impl<C: Connect> Clone for Subchannel<C> {
 
 impl<C: Connect> Connectivity for Subchannel<C> {
     type Sender = Connected<C::Connection>;
-    type Admission = ();
+    type Admission = Admission<C::Connection>;
 
     #[inline]
-    fn admit(&self, _: Admit) -> Result<(Self::Sender, ()), BoxError> {
+    fn admit(&self, _: Admit) -> Result<Admitted<C::Connection>, BoxError> {
         match self.shared().connection.load_full() {
-            Some(connection) => Ok((Connected(connection), ())),
-            None => Err(self.not_connected().into()),
+            Some(connection) => Ok((Connected::over(connection), Admission::uncounted())),
+            None => self.admit_to_pool(),
         }
     }
 
-    fn settle(&self, (): (), _: Outcome, _: &str) {}
+    #[inline]
+    fn settle(&self, admission: Self::Admission, _: Outcome, _: &str) {
+        drop(admission);
+    }
 
     fn poll_report(&mut self, cx: &mut Context<'_>) -> Poll<Option<Report>> {
         let state = &self.owner.state;
@@ -218,7 +254,14 @@ impl<C: Connect> Connectivity for Subchannel<C> {
         let service = service.filter(|_| self.owner.means.config.health_checks);
         self.shared().check_health(service);
     }
+
+    fn allow_connections(&self, most: u32) {
+        let limit = self.owner.means.config.connection_limit.max(1);
+        self.shared().scale(most.clamp(1, limit) as usize);
+    }
 }
+
+type Admitted<H> = (Connected<H>, Admission<H>);
 
 impl<C, B> Service<Request<B>> for Subchannel<C>
 where
@@ -235,7 +278,10 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        match self.owner.state.connection.load().as_deref() {
+        if let Some(connection) = self.owner.state.connection.load().as_deref() {
+            return SubchannelFuture::sent(connection.send(request));
+        }
+        match self.oldest_of_pool() {
             Some(connection) => SubchannelFuture::sent(connection.send(request)),
             None => {
                 let error = AttemptError::unsent(request, self.not_connected());
@@ -255,13 +301,33 @@ impl<C: Connect> fmt::Debug for Subchannel<C> {
     }
 }
 
-/// The connection of a subchannel, for one attempt.
-#[derive(Debug)]
-pub struct Connected<H>(Arc<H>);
+/// A connection of a subchannel, for one attempt; ready when it has a stream to spare.
+pub struct Connected<H>(Way<H>);
+
+enum Way<H> {
+    /// Over the only one, or one that has a stream to spare.
+    Over(Arc<H>),
+    /// Over the first of several that will.
+    Queued(Arc<Place<H>>),
+}
 
 impl<H> Connected<H> {
     pub(crate) const fn over(connection: Arc<H>) -> Self {
-        Self(connection)
+        Self(Way::Over(connection))
+    }
+
+    const fn queued(place: Arc<Place<H>>) -> Self {
+        Self(Way::Queued(place))
+    }
+}
+
+impl<H> fmt::Debug for Connected<H> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let waits = match &self.0 {
+            Way::Over(_) => false,
+            Way::Queued(place) => place.connection().is_none(),
+        };
+        f.debug_struct("Connected").field("waits", &waits).finish()
     }
 }
 
@@ -274,14 +340,21 @@ where
     type Error = Status;
     type Future = H::Future<B>;
 
-    /// Always ready.
-    fn poll_ready(&mut self, _cx: &mut Context<'_>) -> Poll<Result<(), Status>> {
-        Poll::Ready(Ok(()))
+    #[inline]
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Status>> {
+        match &self.0 {
+            Way::Over(_) => Poll::Ready(Ok(())),
+            Way::Queued(place) => place.poll_ready(cx).map(Ok),
+        }
     }
 
     #[inline]
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        self.0.send(request)
+        let connection = match &self.0 {
+            Way::Over(connection) => connection,
+            Way::Queued(place) => place.connection().expect("it was polled until ready"),
+        };
+        connection.send(request)
     }
 }
 

@@ -190,6 +190,7 @@ pub enum Admit {
 ///     # fn reset_backoff(&self) { self.0.reset_backoff() }
 ///     # fn stream_load(&self, wanted: Option<&LoadStream>, stats: &Arc<EndpointStats>) { self.0.stream_load(wanted, stats) }
 ///     # fn check_health(&self, service: Option<&Arc<str>>) { self.0.check_health(service) }
+///     # fn allow_connections(&self, most: u32) { self.0.allow_connections(most) }
 ///     // and the others as those of the service it is around
 /// }
 /// ```
@@ -249,6 +250,14 @@ pub trait Connectivity {
     /// A layer passes this on. Does nothing where there is no connection.
     fn check_health(&self, service: Option<&Arc<str>>) {
         let _ = service;
+    }
+
+    /// Lets it have so many connections from now on, where calls wait for a stream (gRFC A105); 0 is as
+    /// 1, which it begins with. None is closed.
+    ///
+    /// A layer passes this on. Does nothing where there is no connection.
+    fn allow_connections(&self, most: u32) {
+        let _ = most;
     }
 }
 

@@ -199,6 +199,14 @@ impl<C: Connect> ChannelBuilder<C> {
         self
     }
 
+    /// How many connections to one endpoint the service config may ask for
+    /// (`connectionScaling.maxConnectionsPerSubchannel`, gRFC A105); more counts as this. Default: 10; at
+    /// least 1.
+    pub fn max_connections_per_subchannel(mut self, limit: u32) -> Self {
+        self.options.subchannel.connection_limit = limit;
+        self
+    }
+
     /// How endpoints are connected to; includes [`Self::backoff`] and [`Self::health_checks`].
     pub fn subchannel(mut self, config: SubchannelConfig) -> Self {
         self.options.subchannel = config;

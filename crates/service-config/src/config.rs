@@ -116,7 +116,7 @@ impl ParseOptions {
                 })?
                 .flatten(),
             max_connections_per_subchannel: document
-                .unsupported("connectionScaling", |field| field.object(scaling))?
+                .optional("connectionScaling", |field| field.object(scaling))?
                 .flatten(),
             load_balancing,
             warnings: Vec::new(),
@@ -242,7 +242,7 @@ impl ServiceConfig {
     }
 
     /// `connectionScaling.maxConnectionsPerSubchannel` (gRFC A105): at least 1, as which 0 counts;
-    /// not limited by any cap of the channel. Nothing acts on it yet.
+    /// not limited by any cap of the channel.
     #[must_use]
     pub fn max_connections_per_subchannel(&self) -> Option<u32> {
         self.parts.max_connections_per_subchannel

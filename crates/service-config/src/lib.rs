@@ -12,7 +12,7 @@
 //! | `methodConfig[].maxRequestMessageBytes`, `.maxResponseMessageBytes` | [`MethodConfig`] |
 //! | `retryThrottling` | [`ServiceConfig::retry_throttling`] |
 //! | `healthCheckConfig` | [`ServiceConfig::health_check_service_name`]; under `pick_first`, which does without: a warning |
-//! | `connectionScaling` | [`ServiceConfig::max_connections_per_subchannel`]; nothing acts on it yet: a warning |
+//! | `connectionScaling` | [`ServiceConfig::max_connections_per_subchannel`] |
 //!
 //! [`ServiceConfig::explain`] says what all of it comes to, and what is probably not meant;
 //! [`ServiceConfig::unused_names`] finds the names that no call has. [`ServiceConfigChoices`] is

@@ -95,19 +95,6 @@ impl<'a> Object<'a> {
         self.scope.warn(self.path.clone(), reason);
     }
 
-    /// Checks a field of gRPC's that this version does not act on, and says so.
-    pub(crate) fn unsupported<T>(
-        &mut self,
-        name: &'static str,
-        read: impl FnOnce(Field<'a>) -> Result<T, ConfigError>,
-    ) -> Result<Option<T>, ConfigError> {
-        self.optional(name, |field| {
-            let value = read(field.clone())?;
-            field.warn("not supported by this version: ignored");
-            Ok(value)
-        })
-    }
-
     /// What it comes to, by what was asked for: see [`PolicyNotes::effective`].
     pub(crate) fn effective(&self, notes: &PolicyNotes) -> Map<String, Value> {
         match self.all_read {

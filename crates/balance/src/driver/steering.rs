@@ -12,10 +12,17 @@ use tracing::info;
 
 /// Who decides for a channel.
 pub(crate) enum Steering {
-    /// Always the same policy, by the health of this service.
-    Fixed(Box<dyn Policy>, Option<Arc<str>>),
+    /// Always the same policy.
+    Fixed(Box<dyn Policy>, OfEndpoints),
     /// The one that the service config chooses, whenever it changes.
     Live(Box<Live>),
+}
+
+/// What a config says of the endpoints, whatever the policy.
+#[derive(Debug)]
+pub(crate) struct OfEndpoints {
+    health_service: Option<Arc<str>>,
+    max_connections: u32,
 }
 
 pub(crate) struct Live {
@@ -23,7 +30,7 @@ pub(crate) struct Live {
     /// What `policy` has been given last.
     chosen: LbConfig,
     changes: ConfigChanges,
-    health_service: Option<Arc<str>>,
+    of_endpoints: OfEndpoints,
     /// Why there is no config to go by.
     failure: Option<ConfigError>,
 }
@@ -31,7 +38,13 @@ pub(crate) struct Live {
 impl Steering {
     /// Follows a config that does not change.
     pub(crate) fn fixed(config: &ServiceConfig) -> Self {
-        Self::Fixed(config.load_balancing().build(), health_service(config))
+        let of_endpoints = OfEndpoints::in_config(config);
+        Self::Fixed(config.load_balancing().build(), of_endpoints)
+    }
+
+    /// Has this policy decide, without a config.
+    pub(crate) fn fixed_policy(policy: Box<dyn Policy>) -> Self {
+        Self::Fixed(policy, OfEndpoints::default())
     }
 
     /// Follows `config` from now on.
@@ -43,7 +56,7 @@ impl Steering {
         Self::Live(Box::new(Live {
             policy: GracefulSwitch::new(chosen.name(), chosen.policy()),
             chosen: chosen.clone(),
-            health_service: health_service(&current),
+            of_endpoints: OfEndpoints::in_config(&current),
             changes,
             failure: config.failure(),
         }))
@@ -66,9 +79,18 @@ impl Steering {
 
     /// The service whose health counts, if the policy lets it.
     pub(crate) fn health_service(&self) -> Option<&Arc<str>> {
+        self.of_endpoints().health_service.as_ref()
+    }
+
+    /// How many connections an endpoint may have.
+    pub(crate) const fn max_connections(&self) -> u32 {
+        self.of_endpoints().max_connections
+    }
+
+    const fn of_endpoints(&self) -> &OfEndpoints {
         match self {
-            Self::Fixed(_, service) => service.as_ref(),
-            Self::Live(live) => live.health_service.as_ref(),
+            Self::Fixed(_, of_endpoints) => of_endpoints,
+            Self::Live(live) => &live.of_endpoints,
         }
     }
 }
@@ -80,7 +102,7 @@ impl Live {
             changed = Poll::Ready(());
             match change {
                 Ok(config) => {
-                    self.health_service = health_service(&config);
+                    self.of_endpoints = OfEndpoints::in_config(&config);
                     self.choose(config.load_balancing());
                 }
                 Err(failure) => self.failure = Some(failure),
@@ -125,8 +147,23 @@ impl Live {
     }
 }
 
-fn health_service(config: &ServiceConfig) -> Option<Arc<str>> {
-    config.health_check_service_name().map(Arc::from)
+impl OfEndpoints {
+    fn in_config(config: &ServiceConfig) -> Self {
+        Self {
+            health_service: config.health_check_service_name().map(Arc::from),
+            max_connections: config.max_connections_per_subchannel().unwrap_or(1),
+        }
+    }
+}
+
+/// As an empty config says.
+impl Default for OfEndpoints {
+    fn default() -> Self {
+        Self {
+            health_service: None,
+            max_connections: 1,
+        }
+    }
 }
 
 /// Says what became of the config for the policy `chosen`.

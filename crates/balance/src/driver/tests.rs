@@ -35,7 +35,7 @@ fn start(
         updates: updates.clone(),
     };
     let mut tasks = JoinSet::new();
-    let (steering, owner) = (Steering::Fixed(Box::new(policy), None), Weak::new());
+    let (steering, owner) = (Steering::fixed_policy(Box::new(policy)), Weak::new());
     tasks.spawn(drive(discover, steering, shared.clone(), owner));
     (tasks, shared, updates)
 }

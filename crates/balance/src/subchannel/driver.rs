@@ -1,19 +1,22 @@
 //! Does what the subchannel's state machine says, and shows what came of it.
 
+mod several;
+
 use std::sync::Arc;
 use std::time::Instant;
 
 use evenkeel_core::ConnectivityState;
 use evenkeel_core::error::chain;
 use evenkeel_policy::subchannel::{Machine, Step};
-use evenkeel_transport::{CloseReason, Connect, Connected};
+use evenkeel_transport::{CloseReason, Connect};
 use tracing::{debug, info, warn};
 
+use self::several::{Open, Several};
 use super::Means;
 use super::health::HealthChecks;
 use super::oob::LoadReports;
 use super::state::{Ask, State};
-use crate::dial::dial;
+use crate::dial::DialError;
 
 /// Runs until it is aborted.
 pub(super) fn drive<C: Connect>(
@@ -26,6 +29,7 @@ pub(super) fn drive<C: Connect>(
         machine: Machine::new(means.config.backoff),
         means,
         failing: false,
+        several: None,
     };
     async move {
         let _closes = closes;
@@ -34,7 +38,7 @@ pub(super) fn drive<C: Connect>(
             match driver.machine.step() {
                 Step::Idle => driver.idle().await,
                 Step::Dial { until } => connected = driver.dial(until).await,
-                Step::Serve => match connected.take() {
+                Step::Serve => match connected.take().or_else(|| driver.oldest()) {
                     Some(connected) => driver.serve(connected).await,
                     None => driver.machine.lost(),
                 },
@@ -50,6 +54,8 @@ struct Driver<C: Connect> {
     machine: Machine,
     /// Whether the last attempt failed: it is logged once, not at every retry.
     failing: bool,
+    /// In a box: few have more than one connection.
+    several: Option<Box<Several<C>>>,
 }
 
 impl<C: Connect> Driver<C> {
@@ -59,27 +65,22 @@ impl<C: Connect> Driver<C> {
             match self.state.asked().await {
                 Ask::Connect => return self.machine.connect(now(), fastrand::f64()),
                 Ask::ResetBackoff => self.machine.reset_backoff(),
-                Ask::Disconnect | Ask::Stream => {}
+                Ask::Disconnect | Ask::Stream | Ask::Scale => {}
             }
         }
     }
 
-    async fn dial(&mut self, until: Instant) -> Option<Connected<C::Connection>> {
+    async fn dial(&mut self, until: Instant) -> Option<Open<C::Connection>> {
         self.state.publish(ConnectivityState::Connecting, None);
         let endpoint = self.state.endpoint();
         // Boxed, as is the backoff's timer: most of the time, an endpoint has neither.
-        let mut attempt = Box::pin(dial(
-            &self.means.connector,
-            &endpoint,
-            self.means.config.head_start(),
-            until.into(),
-        ));
+        let mut attempt = self.dialling(until);
         let result = loop {
             tokio::select! {
                 biased;
                 result = &mut attempt => break result,
                 ask = self.state.asked() => match ask {
-                    Ask::Connect | Ask::Stream => {}
+                    Ask::Connect | Ask::Stream | Ask::Scale => {}
                     Ask::ResetBackoff => self.machine.reset_backoff(),
                     Ask::Disconnect => {
                         self.machine.disconnect();
@@ -93,31 +94,35 @@ impl<C: Connect> Driver<C> {
                 info!(%endpoint, "connected");
                 self.failing = false;
                 self.machine.connected();
-                Some(connected)
+                Some(Open::new(connected))
             }
             Err(error) => {
-                let reason = chain(&error);
-                if self.failing {
-                    debug!(%endpoint, %reason, "still not connected");
-                } else {
-                    warn!(%endpoint, %reason, "not connected, trying again with backoff");
-                }
-                self.failing = true;
-                self.machine.failed(now());
+                self.failed(&error);
                 self.state.publish(self.machine.state(), Some(error.into()));
                 None
             }
         }
     }
 
-    async fn serve(&mut self, connected: Connected<C::Connection>) {
-        let Connected {
+    fn failed(&mut self, error: &DialError) {
+        let (endpoint, reason) = (self.state.endpoint(), chain(error));
+        if self.failing {
+            debug!(%endpoint, %reason, "still not connected");
+        } else {
+            warn!(%endpoint, %reason, "not connected, trying again with backoff");
+        }
+        self.failing = true;
+        self.machine.failed(now());
+    }
+
+    /// Until this connection, the oldest one, is lost.
+    async fn serve(&mut self, open: Open<C::Connection>) {
+        let Open {
             connection,
             mut closed,
-            ..
-        } = connected;
-        let connection = Arc::new(connection);
-        self.state.connection.store(Some(connection.clone()));
+            mut lane,
+        } = open;
+        self.enter(&connection, &mut lane);
         // These end with the connection, before anything is said of that.
         let mut load = LoadReports::new(&connection, &self.state);
         let mut health = HealthChecks::new(&connection, &self.state);
@@ -126,30 +131,42 @@ impl<C: Connect> Driver<C> {
                 biased;
                 reason = &mut closed => break reason.ok(),
                 ask = self.state.asked() => match ask {
-                    // A connection that lives has reset the backoff already.
-                    Ask::Connect | Ask::ResetBackoff => {}
+                    Ask::Connect => {}
+                    // That of another one: a connection that lives has reset its own.
+                    Ask::ResetBackoff => {
+                        self.machine.skip_backoff(now(), fastrand::f64());
+                        self.consider();
+                    }
                     Ask::Stream => {
                         load.follow(&connection, &self.state);
                         health.follow(&connection, &self.state);
                     }
+                    Ask::Scale => self.enter(&connection, &mut lane),
                     Ask::Disconnect => {
-                        self.state.connection.store(None);
+                        self.leave_all();
                         return self.machine.disconnect();
                     }
                 },
                 never = load.run() => match never {},
                 never = health.run() => match never {},
+                event = several::next(self.several.as_deref_mut(), &connection, lane.as_mut()) => {
+                    self.take(event);
+                }
             }
         };
-        drop((load, health, connection));
-        // From here on requests come back unsent; those on the old connection run to their end.
-        self.state.connection.store(None);
+        drop((load, health));
+        // From here on requests come back unsent, if there is no other connection; those on the old one
+        // run to their end.
+        self.leave(&connection, lane);
+        drop(connection);
         self.machine.lost();
         let endpoint = self.state.endpoint();
         let reason = reason.unwrap_or(CloseReason::ClosedByUs);
         info!(%endpoint, reason = %chain(&reason), "connection closed");
-        self.state
-            .publish(ConnectivityState::Idle, Some(reason.into()));
+        match self.machine.state() {
+            ConnectivityState::Ready => {}
+            state => self.state.publish(state, Some(reason.into())),
+        }
     }
 
     async fn wait(&mut self, until: Instant) {
@@ -161,7 +178,7 @@ impl<C: Connect> Driver<C> {
                 biased;
                 ask = self.state.asked() => match ask {
                     // It connects by itself when the backoff is over.
-                    Ask::Connect | Ask::Stream => {}
+                    Ask::Connect | Ask::Stream | Ask::Scale => {}
                     Ask::Disconnect => return self.machine.disconnect(),
                     Ask::ResetBackoff => {
                         return self.machine.skip_backoff(now(), fastrand::f64());
@@ -179,7 +196,7 @@ struct CloseOnDrop<H>(Arc<State<H>>);
 
 impl<H> Drop for CloseOnDrop<H> {
     fn drop(&mut self) {
-        self.0.connection.store(None);
+        self.0.close();
         let error = if std::thread::panicking() {
             "its connector panicked, it is not tried again"
         } else {

@@ -1,7 +1,7 @@
 use std::fmt;
 use std::future::poll_fn;
 use std::mem;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, Waker};
 
 use arc_swap::ArcSwapOption;
@@ -10,10 +10,15 @@ use evenkeel_core::{
 };
 use parking_lot::Mutex;
 
+use super::pool::Pool;
+
 /// What a subchannel's handles and its driver share.
 pub(super) struct State<H> {
-    /// The connection calls go over; set exactly while there is one, however it is shown.
+    /// The connection calls go over; set exactly while there is one, however it is shown, unless there
+    /// may be several.
     pub(super) connection: ArcSwapOption<H>,
+    /// From the first time there may be several: then `connection` is none, and all are here.
+    pub(super) pool: OnceLock<Arc<Pool<H>>>,
     told: Mutex<Told>,
     asked: Mutex<Asked>,
     /// Boxed: most endpoints have none.
@@ -51,6 +56,8 @@ pub(super) enum Ask {
     ResetBackoff,
     /// Look what the server is to stream.
     Stream,
+    /// Look how many connections there may be, and whether calls wait for one.
+    Scale,
 }
 
 /// What was asked and not yet answered. Of connecting and disconnecting the last word counts.
@@ -59,6 +66,7 @@ struct Asked {
     connect: Option<bool>,
     reset_backoff: bool,
     stream: bool,
+    scale: bool,
     /// The driver, if it waits.
     driver: Option<Waker>,
 }
@@ -72,6 +80,7 @@ impl<H> State<H> {
         };
         Self {
             connection: ArcSwapOption::empty(),
+            pool: OnceLock::new(),
             told: Mutex::new(told),
             asked: Mutex::default(),
             streams: Mutex::new(None),
@@ -183,6 +192,26 @@ impl<H> State<H> {
         }
     }
 
+    /// There may be so many connections, which is at least 1.
+    pub(super) fn scale(&self, most: usize) {
+        let pool = match self.pool.get() {
+            Some(pool) => pool,
+            None if most > 1 => self.pool.get_or_init(|| Arc::new(Pool::new(1))),
+            None => return,
+        };
+        if pool.set_most(most) {
+            self.ask(Ask::Scale);
+        }
+    }
+
+    /// No more calls go over any connection.
+    pub(super) fn close(&self) {
+        self.connection.store(None);
+        if let Some(pool) = self.pool.get() {
+            pool.close();
+        }
+    }
+
     pub(super) fn ask(&self, ask: Ask) {
         let mut asked = self.asked.lock();
         match ask {
@@ -190,6 +219,7 @@ impl<H> State<H> {
             Ask::Disconnect => asked.connect = Some(false),
             Ask::ResetBackoff => asked.reset_backoff = true,
             Ask::Stream => asked.stream = true,
+            Ask::Scale => asked.scale = true,
         }
         let driver = asked.driver.take();
         drop(asked);
@@ -222,6 +252,9 @@ impl Asked {
         }
         if mem::take(&mut self.stream) {
             return Some(Ask::Stream);
+        }
+        if mem::take(&mut self.scale) {
+            return Some(Ask::Scale);
         }
         let connect = self.connect.take()?;
         Some(if connect {

@@ -13,6 +13,8 @@ use tokio::time::{Duration, Instant, timeout};
 
 use super::*;
 
+mod several;
+
 /// Dials that wait until the test answers them.
 #[derive(Clone)]
 struct FakeConnector {

@@ -96,6 +96,10 @@ impl<S: Connectivity> Connectivity for Probed<S> {
     fn check_health(&self, service: Option<&Arc<str>>) {
         self.inner.check_health(service);
     }
+
+    fn allow_connections(&self, most: u32) {
+        self.inner.allow_connections(most);
+    }
 }
 
 impl Drop for View {

@@ -63,12 +63,11 @@ methods, of which the most specific name counts alone:
   all services ($.methodConfig[2].name[0]): nothing
 retry throttling: of 10 tokens a failure costs 1 and a success gives 0.1 back; no retries at 5 or fewer
 health checks: of service \"\"
-connections per subchannel: up to 4 (not acted on)
+connections per subchannel: up to 4
 ignored, skipped or changed:
   $.loadBalancingConfig[0].acme: policy not known, skipped
   $.loadBalancingConfig[1].least_request.x: unknown field, ignored
   $.methodConfig[0].retryPolicy.maxAttempts: 500 attempts are more than the cap of 5, which counts
-  $.connectionScaling: not supported by this version: ignored
 ";
     assert_eq!(config.explain().to_string(), expected);
 

@@ -33,7 +33,7 @@ impl Display for Explanation {
             writeln!(f, "health checks: of service {name:?}")?;
         }
         if let Some(most) = self.max_connections_per_subchannel {
-            writeln!(f, "connections per subchannel: up to {most} (not acted on)")?;
+            writeln!(f, "connections per subchannel: up to {most}")?;
         }
         list(f, "ignored, skipped or changed:", &self.warnings)?;
         list(f, "likely mistakes:", &self.likely_mistakes)?;

@@ -111,13 +111,11 @@ fn all_that_a_method_can_have_is_there_for_the_layers() {
     assert_eq!(config.max_connections_per_subchannel(), Some(1), "0 is 1");
 
     let without = "$.healthCheckConfig: no effect: pick_first does without health checks";
-    let unsupported = |place: &str| format!("{place}: not supported by this version: ignored");
     assert_eq!(
         warnings,
         [
             "$.methodConfig[1].hedgingPolicy.maxAttempts: 9 attempts are more than the cap of 5, which counts".to_owned(),
             without.to_owned(),
-            unsupported("$.connectionScaling"),
         ]
     );
 }

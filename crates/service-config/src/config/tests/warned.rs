@@ -89,11 +89,6 @@ fn what_has_no_effect_is_warned_of_and_refused_when_strict() {
             "no effect: pick_first does without",
         ),
         (
-            r#"{"connectionScaling": {"maxConnectionsPerSubchannel": 2}}"#,
-            "$.connectionScaling",
-            "not supported",
-        ),
-        (
             r#"{"retryThrottling": {"maxTokens": "10", "tokenRatio": 1}}"#,
             "$.retryThrottling.maxTokens",
             "in quotes",
