@@ -32,13 +32,18 @@ struct Watch {
 }
 
 impl HealthChecks {
-    /// Over a connection that is new, which is shown from now on.
+    /// Over a connection that is new, which is shown from now on. One that takes the place of another
+    /// (gRFC A105) is shown as that was until the server has answered.
     pub(super) fn new<H: Connection>(connection: &Arc<H>, state: &Arc<State<H>>) -> Self {
         let mut checks = Self::default();
         match state.health() {
             None => state.publish(ConnectivityState::Ready, None),
             Some(service) => {
-                let hearing = Hearing::new(service, state, Machine::new());
+                let machine = match state.report().state {
+                    ConnectivityState::Connecting => Machine::new(),
+                    _ => Machine::for_connection_in_use(),
+                };
+                let hearing = Hearing::new(service, state, machine);
                 hearing.show(hearing.machine.health());
                 checks.watch = Some(hearing.begin(connection));
             }

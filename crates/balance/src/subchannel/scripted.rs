@@ -22,6 +22,7 @@ type Answer = Response<Body>;
 pub(super) struct Scripted {
     calls: mpsc::UnboundedSender<Call>,
     closes: mpsc::UnboundedSender<oneshot::Sender<CloseReason>>,
+    streams: usize,
 }
 
 /// The test's side of it.
@@ -45,8 +46,17 @@ impl Scripted {
         let scripted = Self {
             calls: to_calls,
             closes: to_closes,
+            streams: usize::MAX,
         };
         (scripted, Script { calls, closes })
+    }
+}
+
+impl Scripted {
+    /// The same, with so many streams to a connection.
+    pub(super) fn with_streams(mut self, streams: usize) -> Self {
+        self.streams = streams;
+        self
     }
 }
 
@@ -84,6 +94,10 @@ impl Connection for Scripted {
             answered.await.expect("the test answers")
         }
         .boxed()
+    }
+
+    fn max_concurrent_streams(&self) -> usize {
+        self.streams
     }
 }
 

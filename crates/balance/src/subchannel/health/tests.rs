@@ -27,7 +27,13 @@ struct Test {
 
 impl Test {
     fn new(config: SubchannelConfig) -> Self {
+        Self::with_streams(usize::MAX, config)
+    }
+
+    /// With so many streams to a connection.
+    fn with_streams(streams: usize, config: SubchannelConfig) -> Self {
         let (scripted, script) = Scripted::new();
+        let scripted = scripted.with_streams(streams);
         let endpoint = Endpoint::new("10.0.0.1:80".parse::<Address>().unwrap());
         Self {
             subchannel: Subchannel::new(Arc::new(endpoint), scripted, config),
@@ -305,6 +311,35 @@ async fn another_service_is_another_stream_and_none_is_ready_at_once() {
     let report = test.reach(Ready).await;
     assert!(report.connected && report.error.is_none());
     assert!(test.script.closes.try_recv().is_err(), "one connection");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_that_takes_the_place_of_another_keeps_its_state_until_the_first_answer() {
+    for (first, second) in [
+        ((SERVING, Ready), (NOT_SERVING, TransientFailure)),
+        ((NOT_SERVING, TransientFailure), (SERVING, Ready)),
+    ] {
+        let mut test = Test::with_streams(1, SubchannelConfig::default());
+        test.subchannel.allow_connections(2);
+        test.check(Some("UserService"));
+        let close = test.connect().await;
+        let stream = test.call().await.open();
+        stream.send(message(SERVING)).unwrap();
+        test.reach(Ready).await;
+        // One of them finds no stream.
+        let _calls = [(); 2].map(|()| test.subchannel.admit(Admit::Normally).unwrap());
+        let _close = test.script.closes.recv().await.unwrap();
+        stream.send(message(first.0)).unwrap();
+        assert_eq!(test.settle().await.state, first.1);
+
+        drop(close);
+        let call = test.call().await;
+        stream.closed().await;
+        assert_eq!(test.settle().await.state, first.1);
+        let stream = call.open();
+        stream.send(message(second.0)).unwrap();
+        assert_eq!(test.settle().await.state, second.1);
+    }
 }
 
 #[tokio::test(start_paused = true)]
