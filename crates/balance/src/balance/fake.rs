@@ -61,6 +61,8 @@ pub(super) struct Fake {
     pub(super) load_streams: Mutex<Vec<(Option<Duration>, Arc<EndpointStats>)>>,
     /// The services whose health it was asked for.
     pub(super) health_services: Mutex<Vec<Option<Arc<str>>>>,
+    /// How many connections it was allowed.
+    pub(super) connections: Mutex<Vec<u32>>,
     pub(super) calls: AtomicUsize,
     pub(super) connects: AtomicUsize,
     pub(super) disconnects: AtomicUsize,
@@ -86,6 +88,7 @@ impl FakeEndpoint {
             settled: Mutex::default(),
             load_streams: Mutex::default(),
             health_services: Mutex::default(),
+            connections: Mutex::default(),
             calls: AtomicUsize::new(0),
             connects: AtomicUsize::new(0),
             disconnects: AtomicUsize::new(0),
@@ -187,6 +190,10 @@ impl Connectivity for FakeEndpoint {
 
     fn check_health(&self, service: Option<&Arc<str>>) {
         self.shared.health_services.lock().push(service.cloned());
+    }
+
+    fn allow_connections(&self, most: u32) {
+        self.shared.connections.lock().push(most);
     }
 }
 

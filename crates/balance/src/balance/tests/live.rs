@@ -225,3 +225,34 @@ async fn a_config_that_does_not_change_has_endpoints_asked_for_their_health_too(
     }
     assert_eq!(asked(&endpoint)[1], None, "whatever calls are running");
 }
+
+#[tokio::test(start_paused = true)]
+async fn endpoints_may_have_as_many_connections_as_the_config_in_force_has_it() {
+    let [a, b] = two();
+    let scaled = |policy: &str, most: u32| {
+        format!(
+            r#"{{"loadBalancingConfig": [{{"{policy}": {{}}}}],
+                "connectionScaling": {{"maxConnectionsPerSubchannel": {most}}}}}"#
+        )
+    };
+    let config = LiveConfig::default();
+    config.update(&scaled("round_robin", 2)).unwrap();
+    let (channel, changes) = live(&config, &[("a", &a)]);
+    ready(&channel).await;
+    let changed = channel.changed();
+    changes.send(Ok(Change::Insert("b", b.clone()))).unwrap();
+    changed.await;
+    for update in [
+        &scaled("round_robin", 3),
+        // The same again, by another policy.
+        &scaled("pick_first", 3),
+        "{}",
+    ] {
+        let changed = channel.changed();
+        config.update(update).unwrap();
+        changed.await;
+    }
+    for endpoint in [a, b] {
+        assert_eq!(*endpoint.shared.connections.lock(), [2, 3, 1]);
+    }
+}

@@ -1,5 +1,7 @@
 //! More than one connection (gRFC A105).
 
+mod threads;
+
 use std::pin::pin;
 use std::task::Waker;
 
