@@ -4,6 +4,7 @@ use evenkeel_service_config::ParseOptions;
 
 const POLICIES: &str = include_str!("../../../docs/policies.md");
 const HEALTH: &str = include_str!("../../../docs/health.md");
+const CALLS: &str = include_str!("../../../docs/calls.md");
 const README: &str = include_str!("../../../README.md");
 
 /// The blocks of `language` in a Markdown text.
@@ -17,7 +18,7 @@ fn blocks<'a>(text: &'a str, language: &str) -> Vec<&'a str> {
 
 #[test]
 fn every_json_example_is_a_valid_service_config_without_a_warning() {
-    let examples: Vec<_> = [POLICIES, HEALTH, README]
+    let examples: Vec<_> = [POLICIES, CALLS, HEALTH, README]
         .iter()
         .flat_map(|text| blocks(text, "json"))
         .collect();
