@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use evenkeel::{Answered, ParseOptions, RetryConfig};
+use evenkeel::{Answered, ConnectivityState, ParseOptions, RetryConfig};
 use evenkeel_testkit::pb::{GetByIdRequest, ImportUsersRequest, User};
 use tokio::time::Instant;
 use tokio_stream::StreamExt;
@@ -396,4 +396,73 @@ async fn the_answer_says_which_attempts_there_were() {
     let last = &servers.attempts()[2];
     let endpoint = answered.endpoint.as_ref().unwrap();
     assert_eq!(endpoint.to_string(), last.server.to_string());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_attempt_that_waits_for_an_endpoint_starts_no_other() {
+    let servers = Servers::default();
+    let waiting = r#""waitForReady": true, "hedgingPolicy""#;
+    let config = hedging(5).replace(r#""hedgingPolicy""#, waiting);
+    let channel = servers
+        .build(servers.builder(3).service_config(config))
+        .await;
+    servers.go_down();
+    while in_state(&channel, ConnectivityState::Ready) > 0 {
+        channel.changed().await;
+    }
+    let mut client = Client::new(channel);
+    let come_up = async {
+        tokio::time::sleep(seconds(60)).await;
+        servers.come_up();
+    };
+    servers.answer([Answer::hangs()]);
+    let (answered, ()) = tokio::join!(call(&mut client), come_up);
+    answered.unwrap();
+    assert_eq!(servers.delays(), [seconds(1)], "none was waiting beside it");
+}
+
+fn in_state(channel: &Channel, state: ConnectivityState) -> usize {
+    let endpoints = channel.endpoints();
+    endpoints.iter().filter(|one| one.state == state).count()
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_an_endpoint_a_call_that_does_not_wait_fails_as_unavailable() {
+    let servers = Servers::default();
+    let builder = servers.builder(3).service_config(hedging(3));
+    let channel = servers.build(builder).await;
+    servers.go_down();
+    while channel.state() != ConnectivityState::TransientFailure {
+        channel.changed().await;
+    }
+    assert_eq!(failure(&mut Client::new(channel)).await, Code::Unavailable);
+    assert_eq!(servers.count(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_fatal_code_with_a_pushback_is_fatal_and_costs_a_token_if_that_says_stop() {
+    let throttling =
+        r#""retryThrottling": {"maxTokens": 2, "tokenRatio": 1}, "loadBalancingConfig""#;
+    let config = hedging(3).replace(r#""loadBalancingConfig""#, throttling);
+    for (pushback, hedged) in [("5", true), ("-1", false)] {
+        let (servers, _, mut client) = start(&config).await;
+        servers.answer([Answer::fails(Code::NotFound).pushing_back(pushback)]);
+        assert_eq!(failure(&mut client).await, Code::NotFound);
+        assert_eq!(servers.count(), 1);
+        // With one token of two, nothing is hedged.
+        servers.answer([Answer::ok().after(seconds(2))]);
+        call(&mut client).await.unwrap();
+        assert_eq!(servers.count(), 2 + usize::from(hedged), "{pushback}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_second_refusal_is_a_failure_as_any_other() {
+    let (servers, _, mut client) = start(&hedging(2)).await;
+    servers.answer([Answer::refused(), Answer::refused()]);
+    call(&mut client).await.unwrap();
+    let attempts = servers.attempts();
+    let previous: Vec<_> = attempts.iter().map(Attempt::previous).collect();
+    assert_eq!(previous, [None, None, Some("1")]);
+    assert_eq!(servers.delays()[1], seconds(0), "not fatal: at once");
 }

@@ -12,7 +12,7 @@ use evenkeel_core::error::{
     AttemptError, BoxError, ChannelClosed, DeadlineExceeded, cause, into_status,
 };
 use evenkeel_core::observe::{Guard, ObservedBody, head_status};
-use evenkeel_core::{Connectivity, Deadline, Picked, Progress};
+use evenkeel_core::{Attempt, Connectivity, Deadline, Picked, Progress};
 use http::{Request, Response};
 use http_body::Body;
 use pin_project_lite::pin_project;
@@ -106,6 +106,11 @@ where
 {
     #[cold]
     fn queued(request: Request<B>, version: u64, owner: &Arc<Owner<S>>) -> Self {
+        if let Some(attempt) = request.extensions().get::<Attempt>()
+            && let Some(hedges) = &attempt.hedges
+        {
+            hedges.queue(attempt.number);
+        }
         let deadline = request.extensions().get::<Deadline>().copied();
         let wait = Box::pin(wait(owner.shared.clone(), version, deadline));
         Self::Queued {

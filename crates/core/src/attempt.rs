@@ -16,9 +16,10 @@ use crate::{Endpoint, EndpointId};
 pub struct Attempt {
     /// 1 for the first; transparent retries do not count.
     pub number: u32,
-    /// Where earlier attempts of the call went.
+    /// Where earlier attempts of the call went, and failed.
     pub tried: Tried,
-    /// Where the others of a hedged call go, which run beside it; `None` if none may.
+    /// Where the others of a hedged call are, which run beside it: as much to be avoided. `None` if
+    /// none may.
     pub hedges: Option<Hedges>,
 }
 
@@ -36,18 +37,19 @@ impl Attempt {
         }
     }
 
-    /// Attempt `number` of a hedged call, to go elsewhere than the others.
+    /// Attempt `number` of a hedged call, to go elsewhere than where it has `tried` and than the
+    /// `hedges` beside it.
     #[must_use]
-    pub fn hedged(number: u32, hedges: Hedges) -> Self {
+    pub fn hedged(number: u32, tried: Tried, hedges: Hedges) -> Self {
         Self {
             number,
-            tried: Tried::new(),
+            tried,
             hedges: Some(hedges),
         }
     }
 }
 
-/// The endpoints that the attempts of one hedged call were sent to.
+/// Where the attempts of one hedged call are.
 ///
 /// An attempt that still waits for its answer cannot say where it went; so whoever picks notes it
 /// here, before it sends.
@@ -56,21 +58,54 @@ impl Attempt {
 ///
 /// Clones are the same list: each attempt of the call has one.
 #[derive(Clone, Debug, Default)]
-pub struct Hedges(Arc<Mutex<Tried>>);
+pub struct Hedges(Arc<Mutex<SmallVec<[Place; 4]>>>);
+
+/// Where one of them is.
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    number: u32,
+    /// `None` while it waits for one.
+    endpoint: Option<EndpointId>,
+}
 
 impl Hedges {
-    /// One of the attempts goes to `endpoint`.
-    pub fn note(&self, endpoint: EndpointId) {
-        let mut picked = self.0.lock();
-        if !picked.contains(&endpoint) {
-            picked.push(endpoint);
-        }
+    /// Attempt `number` goes to `endpoint`.
+    pub fn place(&self, number: u32, endpoint: EndpointId) {
+        self.set(number, Some(endpoint));
     }
 
-    /// Where they went so far.
+    /// Attempt `number` waits for an endpoint.
+    pub fn queue(&self, number: u32) {
+        self.set(number, None);
+    }
+
+    /// Attempt `number` is over.
+    pub fn remove(&self, number: u32) {
+        self.0.lock().retain(|place| place.number != number);
+    }
+
+    /// The endpoints of those that have one, but for attempt `number`.
     #[must_use]
-    pub fn picked(&self) -> Tried {
-        self.0.lock().clone()
+    pub fn beside(&self, number: u32) -> Tried {
+        let places = self.0.lock();
+        let others = places.iter().filter(|place| place.number != number);
+        others.filter_map(|place| place.endpoint).collect()
+    }
+
+    /// Whether one of them waits for an endpoint.
+    #[must_use]
+    pub fn is_any_queued(&self) -> bool {
+        let places = self.0.lock();
+        places.iter().any(|place| place.endpoint.is_none())
+    }
+
+    fn set(&self, number: u32, endpoint: Option<EndpointId>) {
+        let mut places = self.0.lock();
+        let known = places.iter_mut().find(|place| place.number == number);
+        match known {
+            Some(place) => place.endpoint = endpoint,
+            None => places.push(Place { number, endpoint }),
+        }
     }
 }
 

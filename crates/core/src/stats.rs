@@ -109,7 +109,8 @@ impl EndpointStats {
     }
 
     /// Takes one more attempt into [`Self::latency`], which is kept within 1 ns and 60 s. One that
-    /// was abandoned or cancelled says nothing.
+    /// was cancelled says nothing; one that was abandoned would have taken longer, and counts if it
+    /// has taken longer than all that is known.
     pub fn record_latency(
         &self,
         now: Instant,
@@ -119,7 +120,9 @@ impl EndpointStats {
     ) {
         let is_failure = match outcome {
             Outcome::Failure(code) if config.failures.contains(code) => true,
-            Outcome::Abandoned | Outcome::Failure(Code::Cancelled) => return,
+            Outcome::Failure(Code::Cancelled) => return,
+            Outcome::Abandoned if self.latency().is_some_and(|known| took <= known) => return,
+            Outcome::Abandoned => false,
             Outcome::Success | Outcome::Failure(_) => false,
         };
         let now = self.observed.get_or_init(Box::default).since_origin(now);

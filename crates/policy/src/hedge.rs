@@ -13,8 +13,9 @@
 //! gRFC A6, `hedgingPolicy`. Where implementations differ: without a `hedgingDelay` all attempts
 //! start at once (Java: it is required); a failure that is not fatal starts the next attempt at
 //! once (Java waits for its time). What no server has seen is sent again as for retries. What this
-//! side refuses (a breaker, a dropping picker) ends its attempt, and the call with it only when no
-//! other attempt is under way.
+//! side refuses (a breaker, a dropping picker) ends its attempt, lets no other one start, and ends the
+//! call only when none is under way. While an attempt waits for an endpoint no other one starts:
+//! they would all wait for the same, and leave at once when it is there.
 
 mod state;
 

@@ -147,6 +147,21 @@ where
     }
 }
 
+/// An attempt among those that run beside it.
+#[derive(Clone, Copy)]
+struct Place<'a> {
+    number: u32,
+    hedges: &'a Hedges,
+}
+
+impl<'a> Place<'a> {
+    fn of(attempt: &'a Attempt) -> Option<Self> {
+        let hedges = attempt.hedges.as_ref()?;
+        let number = attempt.number;
+        Some(Self { number, hedges })
+    }
+}
+
 enum Picked<'a, S> {
     /// And whether the response is to name it.
     Slot(&'a Arc<Slot<S>>, bool),
@@ -162,7 +177,7 @@ fn pick<'a, S: Connectivity, B>(
 ) -> Picked<'a, S> {
     let attempt = request.extensions().get::<Attempt>();
     let tried = attempt.map_or(&[][..], |attempt| &attempt.tried);
-    let hedges = attempt.and_then(|attempt| attempt.hedges.as_ref());
+    let hedges = attempt.and_then(Place::of);
     let skipped = skipped.at(snapshot.version);
     let avoided: Tried;
     let tried = match (skipped, hedges) {
@@ -193,8 +208,8 @@ fn pick<'a, S: Connectivity, B>(
             None => Picked::Queue,
         },
         _ => {
-            if let Some(hedges) = hedges {
-                hedges.note(slot.id);
+            if let Some(hedged) = hedges {
+                hedged.hedges.place(hedged.number, slot.id);
             }
             Picked::Slot(slot, attempt.is_some())
         }
@@ -203,8 +218,9 @@ fn pick<'a, S: Connectivity, B>(
 
 /// All that an attempt is to go elsewhere than.
 #[cold]
-fn avoided_by(tried: &[EndpointId], skipped: Option<&Since>, hedges: Option<&Hedges>) -> Tried {
-    let mut avoided = hedges.map_or_else(Tried::new, Hedges::picked);
+fn avoided_by(tried: &[EndpointId], skipped: Option<&Since>, hedged: Option<Place<'_>>) -> Tried {
+    let others = hedged.map(|it| it.hedges.beside(it.number));
+    let mut avoided = others.unwrap_or_default();
     avoided.extend_from_slice(tried);
     if let Some(skipped) = skipped {
         avoided.extend_from_slice(&skipped.endpoints);

@@ -8,7 +8,7 @@ thread_local! {
     static WAITED_FOR: RefCell<Option<Vec<Arc<Endpoint>>>> = const { RefCell::new(None) };
 }
 
-/// Drops attempts by `drop`, and gives the endpoints whose answers they had waited for.
+/// Drops attempts by `drop`, and gives the endpoints whose answers they had waited for, each once.
 ///
 /// What is dropped can return nothing, so the ticket of an attempt says it on its way out, by
 /// [`waited_for`]. A call whose time is over can then name who was too slow, and calls that end
@@ -26,19 +26,21 @@ thread_local! {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn abandon(drop: impl FnOnce()) -> Vec<Arc<Endpoint>> {
-    let outer = WAITED_FOR.with(|it| it.replace(Some(Vec::new())));
-    let restore = Restore(outer);
+    let outer = WAITED_FOR.try_with(|it| it.replace(Some(Vec::new())));
+    let _restore = Restore(outer.ok().flatten());
     drop();
-    let told = WAITED_FOR.with(RefCell::take);
-    std::mem::drop(restore);
-    told.unwrap_or_default()
+    let told = WAITED_FOR.try_with(RefCell::take);
+    told.ok().flatten().unwrap_or_default()
 }
 
 /// An attempt at `endpoint` is dropped without an answer; told to the [`abandon`] that drops it, if
 /// one does.
 pub fn waited_for(endpoint: &Arc<Endpoint>) {
-    WAITED_FOR.with(|it| {
-        if let Some(told) = &mut *it.borrow_mut() {
+    // While the thread ends there is nobody to tell.
+    let _gone = WAITED_FOR.try_with(|it| {
+        if let Some(told) = &mut *it.borrow_mut()
+            && !told.contains(endpoint)
+        {
             told.push(Arc::clone(endpoint));
         }
     });
@@ -49,7 +51,6 @@ struct Restore(Option<Vec<Arc<Endpoint>>>);
 
 impl Drop for Restore {
     fn drop(&mut self) {
-        // While the thread ends there is nobody to tell.
         let _gone = WAITED_FOR.try_with(|it| it.replace(self.0.take()));
     }
 }

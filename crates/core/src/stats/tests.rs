@@ -63,6 +63,21 @@ fn an_endpoint_that_fails_at_once_is_slow_and_no_more_than_10_s_so() {
 }
 
 #[test]
+fn who_was_abandoned_is_slower_than_that_and_never_faster() {
+    let (stats, start) = (EndpointStats::default(), start());
+    let config = LatencyConfig::default();
+    let record = |at, took, outcome| {
+        stats.record_latency(start + at, took, outcome, &config);
+        stats.latency().unwrap()
+    };
+    assert_eq!(record(MILLI, 30 * MILLI, Outcome::Abandoned), 30 * MILLI);
+    assert_eq!(record(MILLI, MILLI, Outcome::Abandoned), 30 * MILLI);
+    assert_eq!(record(MILLI, 90 * MILLI, Outcome::Abandoned), 90 * MILLI);
+    let cancelled = Outcome::Failure(Code::Cancelled);
+    assert_eq!(record(MILLI, 900 * MILLI, cancelled), 90 * MILLI);
+}
+
+#[test]
 fn a_failure_never_makes_an_endpoint_look_faster() {
     let config = LatencyConfig::default();
     let failure = Outcome::Failure(Code::Unavailable);

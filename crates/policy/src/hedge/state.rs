@@ -94,8 +94,15 @@ impl HedgeState {
 
     /// No further attempt may start: one is left, and it alone can read the request.
     pub const fn commit(&mut self) {
-        self.freeze(Stop::Committed);
+        self.frozen = Some(Stop::Committed);
+        self.next_at = None;
         self.running = 1;
+    }
+
+    /// An attempt has found its place that had to wait for one: the delay counts from `now`.
+    pub fn placed(&mut self, now: Instant) {
+        let from_now = after(now, self.policy.hedging_delay);
+        self.next_at = self.next_at.map(|at| at.max(from_now));
     }
 
     /// Starts the next attempt if its time has come and `throttle` allows it.

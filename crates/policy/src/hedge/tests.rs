@@ -275,6 +275,38 @@ fn a_committed_call_lives_and_dies_with_its_one_attempt() {
     );
 }
 
+#[test]
+fn a_call_that_is_committed_after_it_was_frozen_is_not_sent_again_either() {
+    let (mut call, start) = call(2);
+    call.start(start + DELAY, None);
+    call.on_failure(start, &unavailable(), None);
+    call.commit();
+    for progress in [Progress::NotSent, Progress::Refused, Progress::Sent] {
+        let failure = Failure {
+            progress,
+            ..unavailable()
+        };
+        assert_eq!(
+            call.clone().on_failure(start, &failure, None),
+            HedgeDecision::Stop(Stop::Committed)
+        );
+    }
+}
+
+#[test]
+fn the_delay_counts_from_when_an_attempt_has_found_its_place() {
+    let (mut call, start) = call(3);
+    call.placed(start + 5 * DELAY);
+    assert_eq!(call.next_at(), Some(start + 6 * DELAY));
+    let later = pushed_back(Pushback::After(9 * DELAY));
+    call.on_failure(start + 5 * DELAY, &later, None);
+    call.placed(start + 5 * DELAY);
+    assert_eq!(call.next_at(), Some(start + 14 * DELAY), "no sooner");
+    call.commit();
+    call.placed(start);
+    assert_eq!(call.next_at(), None);
+}
+
 proptest! {
     #[test]
     fn a_call_starts_no_more_than_its_attempts_and_always_knows_what_comes_next(

@@ -7,7 +7,6 @@ use std::time::Duration;
 use bytes::Bytes;
 use evenkeel_core::error::BoxError;
 use evenkeel_core::{Attempt, Progress, Tried};
-use evenkeel_policy::hedge::HedgingPolicy;
 use evenkeel_policy::retry::{RetryDecision, RetryState, Stop};
 use evenkeel_policy::throttle::Throttle;
 use http::{Request, Response};
@@ -104,10 +103,24 @@ impl<S: Clone, B> Call<S, B> {
 }
 
 impl<S, B> Call<S, B> {
-    /// The policy of a call that is hedged.
     #[inline]
-    pub(super) fn hedging_policy(&self) -> Option<&HedgingPolicy> {
-        self.expiry.method()?.hedging_policy()
+    pub(super) fn new(
+        shared: &Arc<Shared<S>>,
+        expiry: Expiry,
+        ends: bool,
+        head: Head,
+        source: Option<Source<B>>,
+        too_large: Option<TooLarge>,
+    ) -> Self {
+        Self {
+            shared: Arc::clone(shared),
+            expiry,
+            ends,
+            head,
+            source,
+            too_large,
+            failures: None,
+        }
     }
 
     /// Decides what comes after a failed attempt, and notes it.
@@ -136,6 +149,7 @@ impl<S, B> Call<S, B> {
         });
         match source {
             Some(source) => {
+                source.retire(source.reader());
                 if let Some(replay) = source.replay() {
                     if replay.is_committed() {
                         state.commit();
@@ -186,16 +200,20 @@ impl<S, B> Call<S, B> {
         next
     }
 
-    /// Tells in the response that decides the call how it came to that, if anybody wants to know.
+    /// Whether anybody wants to know how the call came to its response.
     #[inline]
+    pub(super) fn is_named(&self) -> bool {
+        self.failures.is_some() || self.shared.settings.config.name_endpoints
+    }
+
+    /// Tells that in the response.
+    #[cold]
     pub(super) fn name<R>(&mut self, response: &mut Response<R>) {
-        if self.failures.is_some() || self.shared.settings.config.name_endpoints {
-            let failures = self.failures.as_mut();
-            let (attempts, story) = failures.map_or((1, None), |failures| {
-                (failures.state.attempt(), Some(&mut failures.story))
-            });
-            story::name(response, attempts, story);
-        }
+        let failures = self.failures.as_mut();
+        let (attempts, story) = failures.map_or((1, None), |failures| {
+            (failures.state.attempt(), Some(&mut failures.story))
+        });
+        story::name(response, attempts, story);
     }
 
     /// The body of the response that decides the call; what was kept for further attempts goes.

@@ -113,10 +113,12 @@ where
             let next = match this.stage.as_mut().project() {
                 StageProject::Attempt { future } => {
                     let result = match future.poll(cx) {
-                        Poll::Ready(Ok(mut response)) => match head_status(&response) {
+                        Poll::Ready(Ok(response)) => match head_status(&response) {
                             code @ (None | Some(Code::Ok)) => {
-                                call.name(&mut response);
-                                let response = response.map(|body| call.deliver(code, body));
+                                let mut response = response.map(|body| call.deliver(code, body));
+                                if call.is_named() {
+                                    call.name(&mut response);
+                                }
                                 return Poll::Ready(Ok(response));
                             }
                             Some(code) => Ok((code, response)),

@@ -3,13 +3,14 @@
 mod hedge;
 
 use std::fmt;
+use std::mem;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use evenkeel_core::error::BoxError;
 use evenkeel_core::observe::head_status;
-use evenkeel_core::{Attempt, Hedges};
+use evenkeel_core::{Hedges, Progress, Tried};
 use evenkeel_policy::hedge::{HedgeDecision, HedgeStart, HedgeState, HedgingPolicy};
 use evenkeel_policy::retry::Stop;
 use http::{Request, Response};
@@ -32,18 +33,31 @@ where
 {
     call: Call<S, B>,
     state: HedgeState,
-    /// Where the attempts went.
+    /// Where the attempts are.
     hedges: Hedges,
+    /// Where those were that have failed.
+    tried: Tried,
+    /// Whether an attempt was waiting for an endpoint when that was last looked at.
+    was_queued: bool,
     running: Vec<Hedge<S, S::Future>>,
     story: Story,
     /// How the last attempt failed, while none is running.
     last: Option<Status>,
-    /// Attempts that never left.
+    /// Attempts in a row that never left.
     unsent: u32,
     /// Starts the next attempt.
     next: Option<Pin<Box<Sleep>>>,
     /// Ends the call.
     timer: Pin<Box<Option<Sleep>>>,
+}
+
+/// What came of polling the attempts.
+enum Polled<R> {
+    /// One decides the call.
+    Over(Answer<R>),
+    /// One is over, and the call goes on.
+    Failed,
+    Pending,
 }
 
 /// What a call ends with.
@@ -53,16 +67,13 @@ impl<S, B> Hedging<S, B>
 where
     S: Service<Request<ReplayBody<B>>>,
 {
-    /// Sends the first attempt to `inner`, which is ready.
-    pub(super) fn start(
+    /// A call whose `first` attempt, one of these `hedges`, was sent.
+    pub(super) fn new(
         call: Call<S, B>,
         policy: HedgingPolicy,
-        mut request: Request<ReplayBody<B>>,
-        inner: &mut S,
+        hedges: Hedges,
+        first: S::Future,
     ) -> Self {
-        let hedges = Hedges::default();
-        let first = Attempt::hedged(1, hedges.clone());
-        request.extensions_mut().insert(first);
         let mut state = HedgeState::new(policy, Instant::now().into_std());
         if call.source.is_none() {
             // It cannot be sent again.
@@ -72,7 +83,9 @@ where
         Self {
             state,
             hedges,
-            running: vec![Hedge::sent(1, reader, inner.call(request))],
+            tried: Tried::new(),
+            was_queued: false,
+            running: vec![Hedge::sent(1, reader, first)],
             call,
             story: Story::default(),
             last: None,
@@ -102,10 +115,23 @@ where
 
     /// Ready when another attempt is to start, or when none is left to.
     fn poll_start(&mut self, cx: &mut Context<'_>) -> Poll<HedgeStart> {
-        let Some(at) = self.state.next_at().map(Instant::from_std) else {
+        if self.state.next_at().is_none() {
+            return Poll::Pending;
+        }
+        // Whoever waits for an endpoint is polled when there is one, and this after it.
+        if self.hedges.is_any_queued() {
+            self.was_queued = true;
+            return Poll::Pending;
+        }
+        let mut now = Instant::now();
+        if mem::take(&mut self.was_queued) {
+            self.state.placed(now.into_std());
+        }
+        let is_over = self.call.ends && self.call.deadline().is_some_and(|at| at <= now);
+        let at = self.state.next_at().map(Instant::from_std);
+        let Some(at) = at.filter(|_| !is_over) else {
             return Poll::Pending;
         };
-        let mut now = Instant::now();
         if now < at {
             let next = self.next.get_or_insert_with(|| Box::pin(sleep_until(at)));
             if next.deadline() != at {
@@ -140,10 +166,15 @@ where
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Answer<R>> {
         loop {
             self.drop_lost(cx);
-            if let Some(answer) = self.poll_running(cx) {
-                self.running.clear();
-                return Poll::Ready(answer);
-            }
+            let has_failed = match self.poll_running(cx) {
+                Polled::Over(answer) => {
+                    self.running.clear();
+                    return Poll::Ready(answer);
+                }
+                Polled::Failed => true,
+                Polled::Pending => false,
+            };
+            // After each failure anew: each may start an attempt.
             match self.poll_start(cx) {
                 Poll::Ready(HedgeStart::Yes(number)) => self.add(number),
                 Poll::Ready(HedgeStart::Stop(stop)) => return Poll::Ready(Err(self.fail(stop))),
@@ -151,6 +182,7 @@ where
                 Poll::Pending if self.running.is_empty() && self.state.next_at().is_none() => {
                     return Poll::Ready(Err(self.fail(Stop::Committed)));
                 }
+                Poll::Pending if has_failed => {}
                 Poll::Pending => break,
             }
         }
@@ -172,22 +204,21 @@ where
         self.running.push(Hedge::ready(number, service));
     }
 
-    /// Polls each attempt, those that are added meanwhile too, until one decides the call.
-    fn poll_running(&mut self, cx: &mut Context<'_>) -> Option<Answer<R>> {
-        let mut index = 0;
-        while let Some(hedge) = self.running.get_mut(index) {
-            match hedge.poll(&mut self.call, &self.hedges, cx) {
-                Poll::Pending => index += 1,
-                Poll::Ready(result) => {
-                    let hedge = self.running.remove(index);
-                    let answer = self.on_result(&hedge, result, cx);
-                    if answer.is_some() {
-                        return answer;
-                    }
-                }
+    /// Polls the attempts until one is over.
+    fn poll_running(&mut self, cx: &mut Context<'_>) -> Polled<R> {
+        for index in 0..self.running.len() {
+            let hedge = &mut self.running[index];
+            let polled = hedge.poll(&mut self.call, &self.tried, &self.hedges, cx);
+            if let Poll::Ready(result) = polled {
+                let hedge = self.running.remove(index);
+                self.hedges.remove(hedge.number);
+                return match self.on_result(&hedge, result, cx) {
+                    Some(answer) => Polled::Over(answer),
+                    None => Polled::Failed,
+                };
             }
         }
-        None
+        Polled::Pending
     }
 
     /// What an attempt that is over means for the call; `None` when the call goes on.
@@ -215,10 +246,9 @@ where
         };
         match (self.on_failure(hedge, &result), result) {
             (HedgeDecision::Transparent, _) => {
-                self.unsent += 1;
                 let service = self.call.shared.service();
                 let again = match self.unsent {
-                    1 => Hedge::ready(hedge.number, service),
+                    0 | 1 => Hedge::ready(hedge.number, service),
                     _ => Hedge::paused(hedge.number, service),
                 };
                 self.running.push(again);
@@ -237,9 +267,16 @@ where
                     return Some(Err(status));
                 }
                 self.story.annotate(&mut response);
-                self.win(hedge, Some(code), response)
+                self.claim(hedge)
+                    .then(|| Ok(response.map(|body| self.call.deliver(Some(code), body))))
             }
         }
+    }
+
+    /// Whether the request is left to `hedge`.
+    fn claim(&mut self, hedge: &Hedge<S, S::Future>) -> bool {
+        let source = self.call.source.as_mut();
+        source.is_none_or(|source| source.claim(hedge.reader))
     }
 
     /// The response that decides the call, unless the request is another attempt's by now.
@@ -249,13 +286,12 @@ where
         code: Option<Code>,
         mut response: Response<R>,
     ) -> Option<Answer<R>> {
+        if !self.claim(hedge) {
+            return None;
+        }
         let attempts = self.state.started();
         if attempts > 1 || self.call.shared.settings.config.name_endpoints {
             story::name(&mut response, attempts, Some(&mut self.story));
-        }
-        let source = self.call.source.as_mut();
-        if source.is_some_and(|source| !source.claim(hedge.reader)) {
-            return None;
         }
         Some(Ok(response.map(|body| self.call.deliver(code, body))))
     }
@@ -271,6 +307,9 @@ where
             Err(status) => Failed::of_status(status),
         };
         let source = self.call.source.as_ref();
+        if let Some(source) = source {
+            source.retire(hedge.reader);
+        }
         let replay = source.and_then(|source| source.replay());
         failed.failure.is_final |= replay.is_some_and(|replay| replay.has_failed());
         let method = self.call.expiry.method();
@@ -288,7 +327,17 @@ where
             ?decision,
             "hedged attempt failed"
         );
-        if decision != HedgeDecision::Transparent {
+        if let Some(picked) = &failed.picked
+            && !self.tried.contains(&picked.id)
+        {
+            self.tried.push(picked.id);
+        }
+        let never_left =
+            decision == HedgeDecision::Transparent && failed.failure.progress == Progress::NotSent;
+        if never_left {
+            self.unsent += 1;
+        } else {
+            self.unsent = 0;
             self.story.push(summary);
         }
         decision

@@ -3,7 +3,8 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use evenkeel_core::error::{BoxError, into_status};
-use evenkeel_core::{Attempt, Tried};
+use evenkeel_core::{Attempt, Hedges, Tried};
+use evenkeel_policy::hedge::HedgingPolicy;
 use http::{Request, Response};
 use http_body::Body;
 use tonic::Status;
@@ -73,6 +74,8 @@ where
         let (mut head, mut noted) = Head::note(&request);
         let method = Arc::clone(self.lookup.find(request.uri()));
         let ends = self.lookup.ends_calls();
+        let is_usual =
+            method.hedging_policy().is_none() && !self.shared.settings.config.name_endpoints;
         let at = if ends {
             match method.apply(&mut request, &mut noted.terms) {
                 Ok(at) => at,
@@ -95,34 +98,48 @@ where
         };
         let (limit, too_large) = limited.unzip();
         let mut source = None;
-        let mut request = request.map(|body| {
+        let request = request.map(|body| {
             let (first, rest) = Source::split(body, upfront, limit, &self.shared.settings);
             source = rest;
             first
         });
-        let call = Call {
-            shared: Arc::clone(&self.shared),
-            expiry,
-            ends,
-            head,
-            source,
-            too_large,
-            failures: None,
+        // The ready one serves the first attempt; a clone gets ready for each further one.
+        let attempt = match is_usual {
+            true => self.inner.call(request),
+            false => match first_attempt(&expiry, request, &self.shared) {
+                First::Only(request) => self.inner.call(request),
+                First::Hedged(request, policy, hedges) => {
+                    let attempt = self.inner.call(request);
+                    let call = Call::new(&self.shared, expiry, ends, head, source, too_large);
+                    return ResponseFuture::hedged(Hedging::new(call, policy, hedges, attempt));
+                }
+            },
         };
-        if self.shared.settings.config.name_endpoints {
+        let call = Call::new(&self.shared, expiry, ends, head, source, too_large);
+        ResponseFuture::new(call, attempt)
+    }
+}
+
+/// A first attempt that says that it is one.
+enum First<B> {
+    Only(Request<B>),
+    Hedged(Request<B>, HedgingPolicy, Hedges),
+}
+
+#[cold]
+fn first_attempt<S, B>(expiry: &Expiry, mut request: Request<B>, shared: &Shared<S>) -> First<B> {
+    let policy = expiry.method().and_then(|method| method.hedging_policy());
+    let Some(policy) = policy else {
+        if shared.settings.config.name_endpoints {
             let first = Attempt::new(1, Tried::new());
             request.extensions_mut().insert(first);
         }
-        // The ready one serves the first attempt; a clone gets ready for each further one.
-        let inner = &mut self.inner;
-        match call.hedging_policy() {
-            None => ResponseFuture::new(call, inner.call(request)),
-            Some(policy) => {
-                let policy = policy.clone();
-                ResponseFuture::hedged(Hedging::start(call, policy, request, inner))
-            }
-        }
-    }
+        return First::Only(request);
+    };
+    let hedges = Hedges::default();
+    let first = Attempt::hedged(1, Tried::new(), hedges.clone());
+    request.extensions_mut().insert(first);
+    First::Hedged(request, policy.clone(), hedges)
 }
 
 /// What looks at the rest of a request, if there is more to come and messages have a limit.

@@ -80,6 +80,13 @@ impl<B> Source<B> {
         }
     }
 
+    /// The attempt that is `reader` of the body is over.
+    pub(super) fn retire(&self, reader: Option<u32>) {
+        if let (Self::Shared { replay, .. }, Some(reader)) = (self, reader) {
+            replay.retire(reader);
+        }
+    }
+
     /// Leaves the body to the attempt that is `reader` of it; `false` when it is another's.
     pub(super) fn claim(&mut self, claimed: Option<u32>) -> bool {
         match (self, claimed) {

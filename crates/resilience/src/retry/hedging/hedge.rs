@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use evenkeel_core::error::{BoxError, into_status};
-use evenkeel_core::{Attempt, Hedges};
+use evenkeel_core::{Attempt, Hedges, Tried};
 use http::Request;
 use http_body::Body;
 use tokio::time::{Sleep, sleep};
@@ -62,6 +62,7 @@ impl<S, F> Hedge<S, F> {
     pub(super) fn poll<B, R>(
         &mut self,
         call: &mut Call<S, B>,
+        tried: &Tried,
         hedges: &Hedges,
         cx: &mut Context<'_>,
     ) -> Poll<Result<R, Status>>
@@ -87,7 +88,8 @@ impl<S, F> Hedge<S, F> {
             if let Err(error) = ready!(service.poll_ready(cx)) {
                 return Poll::Ready(Err(into_status(error.into())));
             }
-            let request = call.request_of(Attempt::hedged(self.number, hedges.clone()))?;
+            let attempt = Attempt::hedged(self.number, tried.clone(), hedges.clone());
+            let request = call.request_of(attempt)?;
             self.reader = call.source.as_ref().and_then(|source| source.reader());
             self.stage = Stage::Sent(Box::pin(service.call(request)));
         }

@@ -165,6 +165,12 @@ impl<B> Replay<B> {
         state.readers.retain(|position| position.reader != reader);
     }
 
+    /// `reader` gets nothing any more: its attempt is over, whoever may still hold its body.
+    pub(in crate::retry) fn retire(&self, reader: u32) {
+        self.remove_reader(reader);
+        self.waiting.wake_all();
+    }
+
     /// Whether `reader` has read everything, and the body has ended well.
     pub(super) fn is_at_end(&self, reader: u32) -> bool {
         let mut state = self.state.lock();
@@ -214,6 +220,20 @@ impl<B> State<B> {
         limited.as_mut().is_none_or(|limited| limited.admits(data))
     }
 
+    /// The reader that has read most, and of several the newest: the older ones have had more time,
+    /// and no answer.
+    fn furthest(&self) -> u32 {
+        let readers = self.readers.iter();
+        let furthest = readers.max_by_key(|position| (position.next, position.reader));
+        furthest.map_or(self.last_reader, |position| position.reader)
+    }
+
+    /// Keeps what the source gave for the owner, however much is kept.
+    fn hold(&mut self, data: Bytes) {
+        self.buffered += data.len();
+        self.frames.push_back(data);
+    }
+
     /// Takes what the source gave; `false` when it is more than may be kept.
     fn keep(&mut self, data: Bytes) -> bool {
         let buffered = self.buffered.saturating_add(data.len());
@@ -226,18 +246,31 @@ impl<B> State<B> {
     }
 }
 
+/// What a reader gets that has lost, or whose attempt is over.
+fn lost<B>() -> Step<B> {
+    let lost = Status::cancelled("another attempt of this call was committed");
+    Step::Frame(Some(Err(lost)))
+}
+
 impl<B> Replay<B>
 where
     B: Body<Data = Bytes> + Unpin,
     B::Error: Into<BoxError>,
 {
+    /// Tells the call, and all readers, who the owner is.
+    fn tell(&self, call: Option<Waker>) {
+        if let Some(call) = call {
+            call.wake();
+        }
+        self.waiting.wake_all();
+    }
+
     pub(super) fn step(&self, reader: u32, cx: &mut Context<'_>) -> Step<B> {
         let mut state = self.state.lock();
-        if state.owner.is_some_and(|owner| owner != reader) {
-            let lost = Status::cancelled("another attempt of this call was committed");
-            return Step::Frame(Some(Err(lost)));
-        }
-        let next = state.position(reader).map_or(0, |position| position.next);
+        let place = state.position(reader).map(|position| position.next);
+        let Some(next) = place.filter(|_| state.owner.is_none_or(|owner| owner == reader)) else {
+            return lost();
+        };
         if let Some(frame) = state.frames.get(next - state.gone) {
             let frame = Frame::data(frame.clone());
             state.advance(reader);
@@ -280,10 +313,17 @@ where
                         return Step::Wait;
                     }
                     if !state.keep(data.clone()) {
-                        // Past the end of everything kept, so all of that can go.
-                        state.own(reader);
-                        state.gone += 1;
+                        let furthest = state.furthest();
+                        state.own(furthest);
                         call = state.call.take();
+                        if furthest != reader {
+                            state.hold(data);
+                            drop(state);
+                            self.tell(call);
+                            return lost();
+                        }
+                        // Past the end of everything kept, so all of that can go.
+                        state.gone += 1;
                     }
                     Some(Ok(Frame::data(data)))
                 }
@@ -310,8 +350,8 @@ where
         drop(state);
         // The caller's own code, and whoever waits, run without the lock.
         drop(finished);
-        if let Some(call) = call {
-            call.wake();
+        if call.is_some() {
+            self.tell(call);
         }
         self.waiting.wake_others(reader);
         Step::Frame(frame)

@@ -430,3 +430,87 @@ async fn the_answer_says_how_many_attempts_there_were_and_which_had_failed() {
         "10.0.0.3:80, 3 attempts; failed: 1 10.0.0.1:80 UNAVAILABLE"
     );
 }
+
+#[tokio::test(start_paused = true)]
+async fn of_attempts_that_have_read_the_same_the_newest_keeps_a_stream_that_outgrows_its_buffer() {
+    let config = RetryConfig {
+        call_buffer: 8,
+        ..RetryConfig::default()
+    };
+    let (inner, service) = service(&layer_of(2, "").with_config(config));
+    let (messages, request) = streaming();
+    let (first, mut lost) = hand_over(&inner);
+    let (second, answer) = hand_over(&inner);
+    messages.send(data("12345")).unwrap();
+    let call = running(service.oneshot(request));
+    let (mut first, mut second) = (first.await.unwrap(), second.await.unwrap());
+    assert_eq!(next(&mut first).await.unwrap().unwrap(), "12345");
+    assert_eq!(next(&mut second).await.unwrap().unwrap(), "12345");
+    messages.send(data("67890")).unwrap();
+    messages.send(data("and on")).unwrap();
+    // It is the first that finds out.
+    let told = next(&mut first).await.unwrap().unwrap_err();
+    assert_eq!(told.code(), Code::Cancelled);
+    lost.closed().await;
+    for expected in ["67890", "and on"] {
+        assert_eq!(next(&mut second).await.unwrap().unwrap(), expected);
+    }
+    answer.send(ok("second".into())).unwrap();
+    assert_eq!(collect(call.await.unwrap()).await.0, "second");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_attempt_that_has_failed_reads_nothing_more_and_owns_nothing() {
+    let config = RetryConfig {
+        call_buffer: 8,
+        ..RetryConfig::default()
+    };
+    for layer in [layer_of(2, ""), RetryLayer::new(&self::config())] {
+        let (inner, service) = service(&layer.with_config(config));
+        let (messages, request) = streaming();
+        let (first, failed) = hand_over(&inner);
+        let (second, answer) = hand_over(&inner);
+        messages.send(data("12345")).unwrap();
+        let call = running(service.oneshot(request));
+        let mut first = first.await.unwrap();
+        assert_eq!(next(&mut first).await.unwrap().unwrap(), "12345");
+        failed.send(unavailable(1)).unwrap();
+        let mut second = second.await.unwrap();
+        messages.send(data("67890")).unwrap();
+        // Whoever sends it has not noticed yet.
+        let told = next(&mut first).await.unwrap().unwrap_err();
+        assert_eq!(told.code(), Code::Cancelled);
+        for expected in ["12345", "67890"] {
+            assert_eq!(next(&mut second).await.unwrap().unwrap(), expected);
+        }
+        answer.send(ok("second".into())).unwrap();
+        assert_eq!(collect(call.await.unwrap()).await.0, "second");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_of_two_failures_at_one_time_starts_an_attempt() {
+    let (inner, service) = hedging(4);
+    later(&inner, 150, || unavailable(1));
+    later(&inner, 50, || unavailable(2));
+    inner.hang();
+    later(&inner, 10, || ok("fourth".into()));
+    let start = Instant::now();
+    service.oneshot(unary("hello")).await.unwrap();
+    assert_eq!(start.elapsed(), millis(160));
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_attempt_starts_at_the_deadline() {
+    let config = ServiceConfig::parse(
+        r#"{"methodConfig":[{"name":[{}],"timeout":"1s","hedgingPolicy":
+            {"maxAttempts":3,"hedgingDelay":"0.5s"}}]}"#,
+    )
+    .unwrap();
+    let layer = RetryLayer::new(&config).with_deadline(crate::DeadlineLayer::new(&config));
+    let (inner, service) = service(&layer);
+    inner.hang().hang();
+    let status = service.oneshot(unary("hello")).await.unwrap_err();
+    assert!(status.message().ends_with("no response yet"), "{status}");
+    assert_eq!(inner.calls(), 2);
+}
