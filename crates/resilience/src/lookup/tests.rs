@@ -1,3 +1,4 @@
+use evenkeel_policy::retry::RetryPolicy;
 use evenkeel_service_config::{LiveConfig, ServiceConfig};
 
 use super::*;
@@ -35,4 +36,36 @@ fn another_method_and_a_change_are_looked_up_anew() {
         assert!(lookup.find(&uri("/a.Other/C")).timeout.is_none());
     }
     assert!(live.current().unused_names().is_empty());
+}
+
+#[test]
+fn a_fallback_is_for_methods_that_have_neither_retries_nor_hedging() {
+    let second = Duration::from_secs(1);
+    let codes = [tonic::Code::Unavailable].into_iter().collect();
+    let fallback = RetryPolicy::new(7, second, second, 1.0, codes);
+    let config = r#"{"methodConfig": [
+        {"name": [{"service": "Retried"}], "retryPolicy": {"maxAttempts": 2, "initialBackoff": "1s",
+            "maxBackoff": "1s", "backoffMultiplier": 1, "retryableStatusCodes": ["ABORTED"]}},
+        {"name": [{"service": "Hedged"}], "hedgingPolicy": {"maxAttempts": 3}},
+        {"name": [{"service": "Timed"}], "timeout": "1s"}]}"#;
+    let methods = Methods::Config(ServiceConfig::parse(config).unwrap());
+    for enabled in [true, false] {
+        let throttles = Arc::new(Throttles::of(&methods));
+        let limits = MessageLimits::default();
+        let retries = Retries::new(&methods, &throttles, limits, enabled);
+        let retries = retries.or(Some(Again::Retry(fallback.clone())));
+        let mut lookup = Lookup::of_retries(retries, &methods, None);
+        for (path, attempts) in [
+            ("/Retried/It", Some(2)),
+            ("/Hedged/It", None),
+            ("/Timed/It", Some(7)),
+            ("/Other/It", Some(7)),
+        ] {
+            let method = lookup.find(&uri(path));
+            let policy = method.retry_policy().map(|it| it.max_attempts);
+            assert_eq!(policy, attempts.filter(|_| enabled), "{path}");
+            let is_hedged = path == "/Hedged/It" && enabled;
+            assert_eq!(method.hedging_policy().is_some(), is_hedged, "{path}");
+        }
+    }
 }
