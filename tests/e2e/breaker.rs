@@ -251,6 +251,30 @@ async fn what_a_failing_endpoint_sheds_goes_elsewhere_and_it_stays_ready() {
     assert_eq!((counts.failures, counts.successes), (seen, 0));
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn under_load_what_is_shed_costs_no_call_and_waits_for_nothing() {
+    let servers = servers(3).await;
+    let mut breaker = adaptive();
+    if let Some(adaptive) = &mut breaker.adaptive {
+        // It forgets all the time.
+        adaptive.window = SHORT;
+    }
+    let channel = channel(&servers, ROUND_ROBIN, breaker).await;
+    servers[0].behave(Behaviour::fail(Code::ResourceExhausted));
+    let load = Load::start(&channel, 8);
+    servers[0]
+        .wait_for("calls of several windows", |seen| seen.total_calls() >= 50)
+        .await;
+    load.pass(200).await;
+    let (_, failures) = load.stop().await;
+    assert_eq!(failures.len() as u64, servers[0].seen().total_calls());
+    for status in failures {
+        assert_eq!(status.message(), "scripted: ResourceExhausted");
+    }
+    let status = channel.breaker(channel.endpoints()[0].id).unwrap().status();
+    assert_eq!((status.state, status.changes), (BreakerState::Closed, 0));
+}
+
 #[tokio::test]
 async fn the_only_endpoint_sheds_at_once_and_typed_even_from_who_waits_for_ready() {
     let servers = servers(1).await;

@@ -65,6 +65,20 @@ fn windows_that_many_threads_count_in_lose_nothing_while_their_buckets_turn() {
 }
 
 #[test]
+fn what_was_admitted_before_a_change_of_state_is_not_counted_after_it() {
+    let shared = shared(counting());
+    let early = shared.admit(Admit::Normally).expect("it is closed");
+    shared.change("", Machine::hold_open);
+    shared.change("", Machine::reset);
+    shared.settle(early, FAILURE, "");
+    shared.settle(early, Outcome::Success, "");
+    assert_eq!(counts(shared.advance().failure_ratio), [0, 0, 0]);
+    let admission = shared.admit(Admit::Normally).expect("it is closed");
+    shared.settle(admission, FAILURE, "");
+    assert_eq!(counts(shared.advance().failure_ratio), [0, 1, 0]);
+}
+
+#[test]
 fn every_call_of_many_threads_is_sent_or_refused_and_counted_once() {
     const CALLS: u64 = 10_000;
     let mut config = BreakerConfig::adaptive();
@@ -108,20 +122,11 @@ fn a_call_that_changes_nothing_takes_no_lock() {
     ] {
         // Buckets that do not turn meanwhile: that takes the lock.
         let mut config = config;
-        for (window, buckets) in [
-            (config
-                .failure_ratio
-                .as_mut()
-                .map(|it| (&mut it.window, &mut it.buckets))),
-            (config
-                .adaptive
-                .as_mut()
-                .map(|it| (&mut it.window, &mut it.buckets))),
-        ]
-        .into_iter()
-        .flatten()
-        {
-            (*window, *buckets) = (DAY, 1);
+        if let Some(ratio) = &mut config.failure_ratio {
+            (ratio.window, ratio.buckets) = (DAY, 1);
+        }
+        if let Some(adaptive) = &mut config.adaptive {
+            (adaptive.window, adaptive.buckets) = (DAY, 1);
         }
         let shared = Arc::new(shared(config));
         let held = shared.state.lock();

@@ -120,6 +120,25 @@ async fn a_share_is_refused_fast_and_typed_and_told_to_who_watches() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn after_a_pause_the_first_call_is_not_refused_for_what_was_before_it() {
+    let watched = watched_with(adaptive());
+    let unavailable = Outcome::Failure(Code::Unavailable);
+    for _ in 0..10 {
+        while let Ok((_sender, admission)) = watched.breaker.admit(Admit::Normally) {
+            watched
+                .breaker
+                .settle(admission, unavailable, "server lost");
+        }
+        tokio::time::advance(10 * SECOND).await;
+        // Nobody has looked at it meanwhile.
+        for _ in 0..3 {
+            let admitted = watched.breaker.admit(Admit::Normally);
+            assert!(admitted.is_ok(), "fewer than the minimum of requests");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_endpoint_that_sheds_stays_in_the_pick_set() {
     let mut watched = watched_with(adaptive());
     watched.is(Ready);
