@@ -173,8 +173,9 @@ where
     for server in servers {
         server.behave(Behaviour::Answer);
     }
-    servers[0].fail_next(1, Code::Unavailable);
     while retries() == before {
+        // Anew each time: a call that was given up may have taken it on its way out.
+        servers[0].fail_next(1, Code::Unavailable);
         let request = ListUsersRequest {
             from_id: 1,
             count: 1,
