@@ -12,8 +12,10 @@ use super::Connected;
 
 /// The connections, and the calls that wait for a stream.
 pub(super) struct Pool<H> {
-    connections: Mutex<Connections<Member<H>, Arc<Place<H>>>>,
+    connections: Mutex<Queue<H>>,
 }
+
+type Queue<H> = Connections<Member<H>, Arc<Place<H>>>;
 
 /// One of them.
 struct Member<H>(Arc<H>);
@@ -128,7 +130,11 @@ impl<H: Connection> Pool<H> {
                     let place = place(number, OnceLock::new());
                     (place.clone(), place)
                 });
+                // A stream that was not counted may have ended, which nobody is told of.
+                let given = give(&mut connections);
                 let wanted = connections.wants_another();
+                drop(connections);
+                wake(&given);
                 Some((
                     Connected::queued(place.clone()),
                     Admission(Some(place)),
@@ -161,18 +167,24 @@ impl<H: Connection> Pool<H> {
         self.connections.lock().set_attempting(attempting);
     }
 
-    fn change<R>(&self, change: impl FnOnce(&mut Connections<Member<H>, Arc<Place<H>>>) -> R) -> R {
+    fn change<R>(&self, change: impl FnOnce(&mut Queue<H>) -> R) -> R {
         let mut connections = self.connections.lock();
         let result = change(&mut connections);
-        let mut given = Vec::new();
-        while let Some((place, key, Member(connection))) = connections.give() {
-            place.give(connection, Some(key));
-            given.push(place);
-        }
+        let given = give(&mut connections);
         drop(connections);
         wake(&given);
         result
     }
+}
+
+/// Gives streams to those who need not wait any longer, and who have to be woken.
+fn give<H: Connection>(connections: &mut Queue<H>) -> Vec<Arc<Place<H>>> {
+    let mut given = Vec::new();
+    while let Some((place, key, Member(connection))) = connections.give() {
+        place.give(connection, Some(key));
+        given.push(place);
+    }
+    given
 }
 
 fn give_up<H>(waiting: &[Arc<Place<H>>], lost: &Arc<H>) {

@@ -20,6 +20,8 @@ type Answer = oneshot::Sender<Result<Connected<Peer>, ConnectError>>;
 struct Peer {
     number: i32,
     limit: Arc<Mutex<(usize, Option<Waker>)>>,
+    /// Streams that are open and were not counted.
+    early: Arc<AtomicUsize>,
 }
 
 impl Connect for Dialler {
@@ -44,6 +46,10 @@ impl Connection for Peer {
 
     fn max_concurrent_streams(&self) -> usize {
         self.limit.lock().0
+    }
+
+    fn open_streams(&self) -> usize {
+        self.early.load(Ordering::Relaxed)
     }
 
     fn poll_max_concurrent_streams(&self, seen: usize, cx: &Context<'_>) -> Poll<usize> {
@@ -159,6 +165,7 @@ impl Test {
         let peer = Peer {
             number: self.connections,
             limit: Arc::new(Mutex::new((streams, None))),
+            early: Arc::default(),
         };
         self.connections += 1;
         let connected = Connected::new(peer.clone(), closed);
@@ -206,6 +213,7 @@ async fn attempts_are_one_at_a_time_until_there_are_enough() {
     let peer = Peer {
         number: 1,
         limit: Arc::new(Mutex::new((1, None))),
+        early: Arc::default(),
     };
     second.send(Ok(Connected::new(peer, closed))).ok().unwrap();
     assert_eq!(calls[1].over().await, Some(1));
@@ -383,6 +391,25 @@ async fn another_number_counts_at_once_and_closes_none() {
     let _third = test.answer(1).await;
     assert_eq!(calls[2].over().await, Some(2));
     drop(early);
+}
+
+#[tokio::test(start_paused = true)]
+async fn streams_from_before_there_could_be_several_count_until_they_end() {
+    let (mut test, first) = Test::connected(1, 1).await;
+    first.peer.early.store(1, Ordering::Relaxed);
+    test.subchannel.allow_connections(2);
+    settled().await;
+    let mut call = test.begin();
+    assert_eq!(call.over().await, None);
+    let dial = test.dial().await;
+    // The next call finds that it has ended, and is the next to wait.
+    first.peer.early.store(0, Ordering::Relaxed);
+    let mut other = test.begin();
+    assert_eq!(call.over().await, Some(0));
+    assert_eq!(other.over().await, None);
+    drop(call);
+    assert_eq!(other.over().await, Some(0));
+    drop(dial.send(Err(refused())));
 }
 
 #[tokio::test(start_paused = true)]
