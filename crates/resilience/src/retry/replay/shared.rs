@@ -1,4 +1,5 @@
-use std::collections::VecDeque;
+mod state;
+
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
@@ -10,6 +11,7 @@ use http_body::{Body, Frame};
 use parking_lot::Mutex;
 use tonic::Status;
 
+use self::state::{End, Position, State};
 use super::Lease;
 use super::waiting::Waiting;
 use crate::limits::RequestLimit;
@@ -20,44 +22,6 @@ pub(in crate::retry) struct Replay<B> {
     waiting: Arc<Waiting>,
     /// Wakes every waiting reader.
     waker: Waker,
-}
-
-struct State<B> {
-    /// `None` when it has ended, or when its owner reads it directly.
-    source: Option<B>,
-    end: Option<End>,
-    /// What was read of the source and may still be asked for.
-    frames: VecDeque<Bytes>,
-    /// The number of frames before those.
-    gone: usize,
-    buffered: usize,
-    limit: usize,
-    lease: Lease,
-    readers: Vec<Position>,
-    /// Looks at what is read of the source.
-    limited: Option<Box<RequestLimit>>,
-    /// The only reader there may be from now on.
-    owner: Option<u32>,
-    /// Whom that concerns, too: the call, whose other attempts have lost.
-    call: Option<Waker>,
-    last_reader: u32,
-}
-
-#[derive(Clone, Debug)]
-enum End {
-    Data,
-    Trailers(HeaderMap),
-    Failed(Status),
-    /// A message was too long to be sent. Nothing comes any more, not even an end: the call knows,
-    /// and drops its attempts.
-    Withheld,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Position {
-    reader: u32,
-    /// The number of frames it has read.
-    next: usize,
 }
 
 /// The next step of a reader.
@@ -181,68 +145,6 @@ impl<B> Replay<B> {
             Some(End::Data) => next >= last,
             Some(End::Trailers(_)) => next > last,
         }
-    }
-}
-
-impl<B> State<B> {
-    fn own(&mut self, reader: u32) {
-        self.owner = Some(reader);
-        let read = self.position(reader).map_or(0, |position| position.next);
-        self.forget_before(read);
-    }
-
-    fn position(&mut self, reader: u32) -> Option<&mut Position> {
-        self.readers.iter_mut().find(|it| it.reader == reader)
-    }
-
-    fn forget_before(&mut self, next: usize) {
-        while self.gone < next
-            && let Some(frame) = self.frames.pop_front()
-        {
-            self.gone += 1;
-            self.buffered -= frame.len();
-        }
-        self.lease.resize(self.buffered);
-    }
-
-    fn advance(&mut self, reader: u32) {
-        if let Some(position) = self.position(reader) {
-            position.next += 1;
-        }
-        if self.owner == Some(reader) {
-            let next = self.position(reader).map_or(0, |position| position.next);
-            self.forget_before(next);
-        }
-    }
-
-    fn admits(&mut self, data: &[u8]) -> bool {
-        let mut limited = self.limited.as_mut();
-        limited.as_mut().is_none_or(|limited| limited.admits(data))
-    }
-
-    /// The reader that has read most, and of several the newest: the older ones have had more time,
-    /// and no answer.
-    fn furthest(&self) -> u32 {
-        let readers = self.readers.iter();
-        let furthest = readers.max_by_key(|position| (position.next, position.reader));
-        furthest.map_or(self.last_reader, |position| position.reader)
-    }
-
-    /// Keeps what the source gave for the owner, however much is kept.
-    fn hold(&mut self, data: Bytes) {
-        self.buffered += data.len();
-        self.frames.push_back(data);
-    }
-
-    /// Takes what the source gave; `false` when it is more than may be kept.
-    fn keep(&mut self, data: Bytes) -> bool {
-        let buffered = self.buffered.saturating_add(data.len());
-        if buffered > self.limit || !self.lease.resize(buffered) {
-            return false;
-        }
-        self.buffered = buffered;
-        self.frames.push_back(data);
-        true
     }
 }
 
