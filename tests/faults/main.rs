@@ -5,6 +5,7 @@
 
 mod dead;
 mod dials;
+mod failover;
 mod ledger;
 mod overload;
 mod queued;
