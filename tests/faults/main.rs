@@ -7,6 +7,7 @@ mod cancel;
 mod dead;
 mod dials;
 mod failover;
+mod hung;
 mod ledger;
 mod overload;
 mod queued;
