@@ -1,10 +1,11 @@
 //! One attempt: placed on an endpoint, placed again while it has not left, settled at its end.
 
 mod place;
+mod skipped;
 
 use std::fmt;
 use std::future::Future;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
@@ -16,10 +17,12 @@ use evenkeel_core::{Attempt, Connectivity, Deadline, Picked, Progress};
 use http::{Request, Response};
 use http_body::Body;
 use pin_project_lite::pin_project;
+use tokio::task::coop::consume_budget;
 use tonic::{Code, Status};
 use tower_service::Service;
 
-use self::place::{Skipped, place};
+use self::place::place;
+use self::skipped::Skipped;
 use crate::snapshot::{Owner, Shared, Snapshot};
 use crate::ticket::EndpointTicket;
 
@@ -246,6 +249,8 @@ where
                     (owner, request)
                 }
                 StageProjection::Failed { status } => {
+                    // Whoever calls again and again, and fails at once, lets others run.
+                    ready!(pin!(consume_budget()).poll(cx));
                     return Poll::Ready(Err(status.take().expect("polled after it was ready")));
                 }
             };

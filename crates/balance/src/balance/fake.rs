@@ -71,6 +71,8 @@ pub(super) struct Fake {
     pub(super) refuses: AtomicBool,
     /// It admits nothing, as a breaker that sheds, which will say nothing new.
     pub(super) sheds: AtomicBool,
+    /// How often it has.
+    pub(super) shed: AtomicUsize,
     /// Its layers fail before they are ready.
     pub(super) broken: AtomicBool,
 }
@@ -95,6 +97,7 @@ impl FakeEndpoint {
             unready: AtomicBool::new(false),
             refuses: AtomicBool::new(false),
             sheds: AtomicBool::new(false),
+            shed: AtomicUsize::new(0),
             broken: AtomicBool::new(false),
         };
         Self {
@@ -154,6 +157,7 @@ impl Connectivity for FakeEndpoint {
             return Err("not now".into());
         }
         if self.shared.sheds.load(Ordering::Relaxed) {
+            self.shared.shed.fetch_add(1, Ordering::Relaxed);
             let refusal = BreakerOpen::new("a".into(), Duration::ZERO, "UNAVAILABLE".into());
             return Err(refusal.shedding(0.9).into());
         }

@@ -2,7 +2,7 @@ use std::error::Error;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
-use evenkeel_core::error::{BoxError, BreakerOpen, CallDropped, cause, chain};
+use evenkeel_core::error::{BoxError, CallDropped};
 use evenkeel_core::observe::Guard;
 use evenkeel_core::{
     Attempt, Connectivity, ConnectivityState, Deadline, EndpointId, Hedges, Pick, PickArgs, Tried,
@@ -13,86 +13,9 @@ use tonic::{Code, Status};
 use tower_service::Service;
 
 use super::Stage;
+use super::skipped::{Since, Skipped};
 use crate::snapshot::{Owner, Slot, Snapshot};
 use crate::ticket::EndpointTicket;
-
-/// The endpoints that gave a request back, in a box: few calls see one.
-#[derive(Debug, Default)]
-pub(super) struct Skipped(Option<Box<Since>>);
-
-/// Those of one snapshot. A newer one forgets them: the endpoint's state has been looked at again.
-#[derive(Debug, Default)]
-struct Since {
-    version: u64,
-    endpoints: Tried,
-    /// Why the last one did whose layers will never be ready, or that sheds some of its calls: no
-    /// newer snapshot is due for that.
-    reason: Option<Box<Status>>,
-}
-
-impl Skipped {
-    /// Takes back an attempt that was begun at `version` and came back unsent.
-    pub(super) fn add<S: Connectivity>(
-        &mut self,
-        guard: &mut Guard<EndpointTicket<S>>,
-        version: u64,
-    ) {
-        if let Some(ticket) = guard.take() {
-            self.add_id(ticket.slot().id, version);
-            ticket.take_back();
-        }
-    }
-
-    #[cold]
-    fn add_id(&mut self, id: EndpointId, version: u64) {
-        self.since(version).endpoints.push(id);
-    }
-
-    /// An attempt that its endpoint did not admit. Mostly its next report says why.
-    #[cold]
-    fn add_refused(&mut self, id: EndpointId, version: u64, error: BoxError) {
-        let since = self.since(version);
-        since.endpoints.push(id);
-        if cause::<BreakerOpen>(&*error).is_some_and(|breaker| breaker.shed.is_some()) {
-            let mut status = Status::unavailable(error.to_string());
-            status.set_source(error.into());
-            since.reason = Some(Box::new(status));
-        }
-    }
-
-    /// The same for an attempt whose endpoint's layers failed before they were ready.
-    pub(super) fn add_broken<S: Connectivity>(
-        &mut self,
-        guard: &mut Guard<EndpointTicket<S>>,
-        version: u64,
-        error: BoxError,
-    ) {
-        let Some(picked) = guard.ticket().map(|ticket| ticket.slot().picked()) else {
-            return;
-        };
-        let reason = format!("{}: its layers failed: {}", picked.endpoint, chain(&*error));
-        let mut status = Status::unavailable(reason);
-        status.set_source(error.into());
-        self.add(guard, version);
-        self.since(version).reason = Some(Box::new(status));
-    }
-
-    fn since(&mut self, version: u64) -> &mut Since {
-        let since = self.0.get_or_insert_default();
-        if since.version != version {
-            **since = Since {
-                version,
-                ..Since::default()
-            };
-        }
-        since
-    }
-
-    /// Those of the snapshot of `version`.
-    fn at(&self, version: u64) -> Option<&Since> {
-        self.0.as_deref().filter(|since| since.version == version)
-    }
-}
 
 /// Picks an endpoint for `request` and sends it there.
 #[inline]
@@ -122,7 +45,10 @@ where
             Ok(begun) => begun,
             Err(error) => {
                 skipped.add_refused(slot.id, snapshot.version, error);
-                continue;
+                match skipped.shed_by_many(snapshot.version) {
+                    Some(status) => return Stage::failed(status),
+                    None => continue,
+                }
             }
         };
         let mut guard = Guard::new(ticket);
@@ -187,8 +113,19 @@ fn pick<'a, S: Connectivity, B>(
             &avoided
         }
     };
-    let args = PickArgs::new(request.uri().path(), request.headers(), fastrand::u64(..));
-    let picked = match snapshot.picker.pick(&args.avoiding(tried)) {
+    let pick_avoiding = |avoided: &[EndpointId]| {
+        let args = PickArgs::new(request.uri().path(), request.headers(), fastrand::u64(..));
+        snapshot.picker.pick(&args.avoiding(avoided))
+    };
+    let mut pick = pick_avoiding(tried);
+    if let Some(skipped) = skipped
+        && tried.len() > skipped.endpoints.len()
+        && skipped.has(snapshot, &pick)
+    {
+        // Nothing else is left: rather one that was tried before than one that has just refused.
+        pick = pick_avoiding(&skipped.endpoints);
+    }
+    let picked = match pick {
         Pick::Endpoint(index) => index.0,
         Pick::Connect(index) => {
             if let Some(slot) = snapshot.slots.get(index.0) {
@@ -204,7 +141,7 @@ fn pick<'a, S: Connectivity, B>(
     match skipped {
         // It gave the request back, and the picker has no other: wait for a newer one.
         Some(skipped) if skipped.endpoints.contains(&slot.id) => match &skipped.reason {
-            Some(reason) => Picked::Fail(Status::clone(reason)),
+            Some(reason) => Picked::Fail(reason.status()),
             None => Picked::Queue,
         },
         _ => {

@@ -3,8 +3,9 @@
 use std::sync::atomic::Ordering;
 
 use evenkeel_core::error::{BreakerOpen, cause};
-use evenkeel_core::{Outcome, WaitForReady};
+use evenkeel_core::{Attempt, Outcome, WaitForReady};
 use futures_util::FutureExt;
+use tokio::task::JoinSet;
 use tonic::Code;
 
 use super::*;
@@ -146,4 +147,66 @@ async fn what_one_endpoint_sheds_goes_elsewhere_and_fails_at_once_where_there_is
     a.shared.refuses.store(true, Ordering::Relaxed);
     call(&channel, request()).await.unwrap_err();
     assert_eq!((a.calls(), b.calls()), (0, 4));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_retry_rather_goes_where_it_was_than_where_it_is_refused() {
+    let (a, b) = (
+        FakeEndpoint::ready("10.0.0.1:1"),
+        FakeEndpoint::ready("10.0.0.2:1"),
+    );
+    let (channel, _changes) = round_robin(&[("a", &a), ("b", &b)]);
+    ready(&channel).await;
+    let endpoints = channel.endpoints();
+    let tried = endpoints.iter().find(|one| {
+        let first = a.shared.report.borrow().endpoint.clone();
+        one.endpoint == first
+    });
+    let tried = tried.unwrap().id;
+    for refusal in [&b.shared.sheds, &b.shared.refuses] {
+        refusal.store(true, Ordering::Relaxed);
+        for _ in 0..10 {
+            let mut request = request();
+            let attempt = Attempt::new(2, [tried].into_iter().collect());
+            request.extensions_mut().insert(attempt);
+            assert_eq!(call(&channel, request).await.unwrap(), Code::Ok);
+        }
+        refusal.store(false, Ordering::Relaxed);
+    }
+    assert_eq!((a.calls(), b.calls()), (20, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_many_endpoints_shed_asks_no_more_of_them() {
+    let names: Vec<&'static str> = (1..=40).map(|n| &*format!("10.0.0.{n}:1").leak()).collect();
+    let endpoints: Vec<_> = names.iter().map(|name| FakeEndpoint::ready(name)).collect();
+    let keyed: Vec<_> = names.iter().copied().zip(&endpoints).collect();
+    let (channel, _changes) = round_robin(&keyed);
+    ready(&channel).await;
+    for endpoint in &endpoints {
+        endpoint.shared.sheds.store(true, Ordering::Relaxed);
+    }
+    let status = call(&channel, request()).await.unwrap_err();
+    assert!(cause::<BreakerOpen>(&status).is_some());
+    let asked = endpoints
+        .iter()
+        .map(|one| one.shared.shed.load(Ordering::Relaxed));
+    assert_eq!(asked.sum::<usize>(), 16);
+}
+
+#[tokio::test(start_paused = true)]
+async fn calls_that_fail_at_once_let_others_run() {
+    let endpoint = FakeEndpoint::ready("10.0.0.1:1");
+    let (channel, _changes) = round_robin(&[("a", &endpoint)]);
+    ready(&channel).await;
+    endpoint.shared.sheds.store(true, Ordering::Relaxed);
+    let mut others = JoinSet::new();
+    let reset = endpoint.clone();
+    others.spawn(async move { reset.shared.sheds.store(false, Ordering::Relaxed) });
+    // None of them waits for anything.
+    let mut failed = 0;
+    while call(&channel, request()).await.is_err() {
+        failed += 1;
+        assert!(failed < 10_000, "nobody else has run");
+    }
 }
