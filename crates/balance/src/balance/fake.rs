@@ -52,7 +52,7 @@ pub(super) struct FakeEndpoint {
 }
 
 pub(super) struct Fake {
-    report: watch::Sender<Report>,
+    pub(super) report: watch::Sender<Report>,
     script: Mutex<VecDeque<Answer>>,
     pub(super) streams: Mutex<Vec<Frames>>,
     pub(super) admitted: Mutex<Vec<Admit>>,
