@@ -10,7 +10,8 @@ use super::{BreakerConfig, Counts, Tally};
 pub(super) struct Rules {
     /// Failures without a success between them.
     pub(super) consecutive: u32,
-    pub(super) windows: Option<Windows>,
+    /// In a box: most breakers have none.
+    pub(super) windows: Option<Box<Windows>>,
 }
 
 /// The rules that go by all calls of the last time.
@@ -37,7 +38,7 @@ impl Rules {
     pub(super) fn new(config: &Arc<BreakerConfig>, now: Instant) -> Self {
         Self {
             consecutive: 0,
-            windows: Windows::new(config, now),
+            windows: Windows::new(config, now).map(Box::new),
         }
     }
 
