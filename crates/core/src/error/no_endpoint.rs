@@ -30,7 +30,8 @@ pub struct NotReady {
     pub state: ConnectivityState,
     /// Its last error, if it has had one.
     pub error: Option<String>,
-    /// How its breaker refuses calls, if that is what is wrong with it; as of when it was reported.
+    /// How its breaker refuses calls, if that is what is wrong with it; as of when it was reported,
+    /// and so is what the text says of it.
     pub breaker: Option<BreakerOpen>,
 }
 
@@ -78,7 +79,8 @@ impl NoEndpoint {
         let mut first: Option<&BreakerOpen> = None;
         for one in &self.endpoints {
             let breaker = one.breaker.as_ref()?;
-            let order = |it: &BreakerOpen| (it.held, it.retry_in);
+            // Each was reported at a time of its own, so how long it takes says nothing.
+            let order = |it: &BreakerOpen| (it.held, it.probes_at);
             if first.is_none_or(|first| order(breaker) < order(first)) {
                 first = Some(breaker);
             }

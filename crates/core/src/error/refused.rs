@@ -1,6 +1,6 @@
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tonic::{Code, Status};
 
@@ -13,8 +13,12 @@ use crate::Endpoint;
 pub struct BreakerOpen {
     /// What the breaker guards: an endpoint, or the name a user gave it.
     pub endpoint: String,
-    /// Time until the next probe; zero while a probe is running.
+    /// Time until the next probe; zero while a probe is running. It is as of the refusal: of an
+    /// endpoint that is held back, as of its report, which may be some time ago.
     pub retry_in: Duration,
+    /// When the next probe may start, which stays true; `None` while one is running, and where that
+    /// is not known.
+    pub probes_at: Option<Instant>,
     /// The failure that opened it, or for which it sheds; empty if that is not known.
     pub tripped_by: String,
     /// The share of attempts that a breaker refuses which is not open: adaptive throttling. The next one may
@@ -31,10 +35,18 @@ impl BreakerOpen {
         Self {
             endpoint,
             retry_in,
+            probes_at: None,
             tripped_by,
             shed: None,
             held: false,
         }
+    }
+
+    /// One of a breaker that probes then.
+    #[must_use]
+    pub const fn probing_at(mut self, at: Instant) -> Self {
+        self.probes_at = Some(at);
+        self
     }
 
     /// One of a breaker that refuses this share of the attempts.

@@ -37,17 +37,25 @@ fn breakers_that_hold_all_endpoints_back_are_the_source() {
         Arc::new(Endpoint::new(address.unwrap()))
     };
     let state = ConnectivityState::TransientFailure;
-    let open = |port: u16, millis| {
-        let retry_in = std::time::Duration::from_millis(millis);
+    #[expect(clippy::disallowed_methods, reason = "an Instant has no constant")]
+    let start = std::time::Instant::now();
+    // Each is reported a while before the one that probes first is.
+    let open = |port: u16, at: u64| {
+        let retry_in = std::time::Duration::from_secs(1_000 - at);
         let failure = "UNAVAILABLE: lost".to_owned();
         let open = BreakerOpen::new(endpoint(port).to_string(), retry_in, failure);
+        let open = open.probing_at(start + std::time::Duration::from_secs(at));
         NotReady::because(endpoint(port), state, Some(&open))
     };
+    let mut probing = open(5, 900);
+    probing.breaker.as_mut().unwrap().probes_at = None;
     let mut held = open(3, 0);
     held.breaker = held.breaker.map(BreakerOpen::held);
     let lost = NotReady::new(endpoint(4), state, Some("connection refused".into()));
     let cases = [
         (vec![open(1, 900), open(2, 100)], Some("10.0.0.1:2")),
+        (vec![open(1, 100), open(2, 900)], Some("10.0.0.1:1")),
+        (vec![open(1, 100), probing], Some("10.0.0.1:5")),
         (vec![held.clone(), open(1, 900)], Some("10.0.0.1:1")),
         (vec![held], Some("10.0.0.1:3")),
         (vec![open(1, 900), lost], None),

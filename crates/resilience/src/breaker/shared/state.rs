@@ -71,11 +71,12 @@ impl State {
 
     pub(super) fn refusal(&self, refused: Refused) -> BreakerOpen {
         let tripped_by = self.tripped_by.as_deref().unwrap_or_default();
-        let refusal = BreakerOpen::new(
+        let mut refusal = BreakerOpen::new(
             self.name.to_string(),
             refused.retry_in,
             tripped_by.to_owned(),
         );
+        refusal.probes_at = probes_at(&self.machine);
         match refused.shed {
             Some(share) => refusal.shedding(share),
             None if self.machine.is_held() => refusal.held(),
@@ -116,11 +117,15 @@ impl fmt::Display for Name {
     }
 }
 
-/// When an open breaker probes, as its errors put it.
-pub(super) fn retry_in(machine: &Machine) -> Duration {
-    let wake_at = match machine.state() {
+/// When an open breaker probes.
+fn probes_at(machine: &Machine) -> Option<Instant> {
+    match machine.state() {
         BreakerState::Open => machine.wake_at(),
         BreakerState::Closed | BreakerState::HalfOpen => None,
-    };
-    wake_at.map_or(Duration::ZERO, |at| at.saturating_duration_since(now()))
+    }
+}
+
+/// The same as its errors put it.
+pub(super) fn retry_in(machine: &Machine) -> Duration {
+    probes_at(machine).map_or(Duration::ZERO, |at| at.saturating_duration_since(now()))
 }
