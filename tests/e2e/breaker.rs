@@ -12,7 +12,7 @@ use tonic::Code;
 
 use crate::load::Load;
 use crate::{
-    Client, ROUND_ROBIN, addresses, all_ready, builder, call, calls, config, servers, shares,
+    Client, ROUND_ROBIN, addresses, all_ready, builder, call, calls, config, list, servers, shares,
     since, state_of, until,
 };
 
@@ -94,6 +94,27 @@ async fn it_comes_back_when_a_probe_succeeds() {
     calls(&mut client, 20).await.unwrap();
     assert_eq!(since(&servers, &before), [10, 10]);
     assert_eq!(servers[0].seen().accepted, 1);
+}
+
+#[tokio::test]
+async fn it_comes_back_when_all_it_serves_are_streams_that_do_not_end() {
+    let servers = servers(1).await;
+    let channel = channel(&servers, ROUND_ROBIN, three(SHORT)).await;
+    let mut client = Client::new(channel.clone());
+    servers[0].fail_next(3, Code::Unavailable);
+    for _ in 0..3 {
+        call(&mut client).await.unwrap_err();
+    }
+    until_breaker(&channel, &servers[0], BreakerState::HalfOpen).await;
+    servers[0].close_gate();
+    let probe = list(&mut client, 3).await;
+    until_breaker(&channel, &servers[0], BreakerState::Closed).await;
+    let others = [list(&mut client, 3).await, list(&mut client, 3).await];
+    let seen = servers[0]
+        .wait_for("the streams", |seen| seen.in_flight == 3)
+        .await;
+    assert_eq!(seen.total_calls(), 6, "none has ended");
+    drop((probe, others));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

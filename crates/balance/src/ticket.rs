@@ -92,6 +92,7 @@ impl<S: Connectivity> EndpointTicket<S> {
     pub(crate) fn answered(&mut self) {
         self.time(Outcome::Success);
         self.timed_since = None;
+        self.slot.service.answered(&self.admission);
     }
 
     #[inline]

@@ -215,6 +215,15 @@ pub trait Connectivity {
     /// wait: the next attempt may be admitted without a report.
     fn admit(&self, admit: Admit) -> Result<(Self::Sender, Self::Admission), BoxError>;
 
+    /// The response of an admitted attempt has begun, and does not say that it is a failure; its
+    /// outcome comes later, for a stream perhaps never. At most once for each.
+    ///
+    /// A layer passes this on. Does nothing where that says nothing.
+    #[inline]
+    fn answered(&self, admission: &Self::Admission) {
+        let _ = admission;
+    }
+
     /// Takes the outcome of an admitted attempt: once for each, and
     /// [`Abandoned`](Outcome::Abandoned) for one that never left. `message` is what the failure
     /// said, if it is known.

@@ -7,7 +7,8 @@
 //! An attempt counts when its response has ended: at the trailers, or when it is cut. One that is
 //! dropped before says nothing and gives its probe's place back, unless its
 //! [`Deadline`](evenkeel_core::Deadline) has passed: then it is the DEADLINE_EXCEEDED that the
-//! caller saw. One that never left says nothing either; that is the connection's business.
+//! caller saw. One that never left says nothing either; that is the connection's business. A probe
+//! may be a stream that does not end: if it was answered, it counts when its place is over.
 //!
 //! # In a balancer
 //!
@@ -27,7 +28,8 @@
 //!
 //! Closed, and without a failure to forget, an attempt costs two loads; outside a balancer also a
 //! reference count. A failure ratio or adaptive throttling counts every attempt: the time is read and a
-//! number added when it ends, without a lock and without an allocation.
+//! number added when it ends, without a lock and without an allocation. What takes the lock: failures
+//! that `consecutive_failures` counts, the next success, refusals, and whatever is not closed.
 //!
 //! # Example
 //!

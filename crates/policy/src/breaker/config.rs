@@ -40,8 +40,8 @@ pub struct BreakerConfig {
     /// none.
     pub adaptive: Option<AdaptiveConfig>,
     /// How long it stays open after its first trip, before jitter; doubled each time a probe
-    /// fails. Also how long a probe may run before another one may start beside it. Default 5 s;
-    /// at least 1 ms.
+    /// fails. Also how long a probe may run before another one may start beside it, and one that
+    /// was answered counts as a success. Default 5 s; at least 1 ms.
     pub open_time: Duration,
     /// Upper bound of the open time, before jitter. Default 60 s; at least `open_time`.
     pub max_open_time: Duration,

@@ -32,8 +32,11 @@ enum State {
         until: Option<Instant>,
     },
     HalfOpen {
+        /// Those that have their place.
         probes: Vec<Probe>,
         succeeded: u32,
+        /// Successes that have lost theirs and go on: fewer than it takes to close.
+        outlived: Vec<u64>,
     },
 }
 
@@ -42,6 +45,8 @@ struct Probe {
     id: u64,
     /// When it no longer keeps others from probing.
     expires: Instant,
+    /// Its response has begun, and was no failure.
+    is_answered: bool,
 }
 
 impl Machine {
@@ -94,7 +99,11 @@ impl Machine {
                 self.last_probe += 1;
                 let id = self.last_probe;
                 let expires = after(now, self.config.first_open_time());
-                probes.push(Probe { id, expires });
+                probes.push(Probe {
+                    id,
+                    expires,
+                    is_answered: false,
+                });
                 Ok(Admission {
                     generation: self.generation,
                     probe: Some(id),
@@ -127,13 +136,48 @@ impl Machine {
         }
     }
 
-    /// Takes what the end of an admitted attempt says. `random` is uniform over all of `u64`.
-    pub fn settle(&mut self, now: Instant, admission: Admission, verdict: Verdict, random: u64) {
+    /// The response of an admitted attempt has begun, and does not say that it is a failure. A probe
+    /// that goes on until it loses its place is a success then: a stream may never end, and what
+    /// was to be learned is known. If it fails before, it is a failure.
+    ///
+    /// Only for [probes](Admission::is_probe) there is something to tell.
+    pub fn answered(&mut self, now: Instant, admission: Admission) {
+        self.advance(now);
+        let Some(id) = admission.probe else { return };
         if admission.generation != self.generation {
             return;
         }
-        if let (State::HalfOpen { probes, .. }, Some(id)) = (&mut self.state, admission.probe) {
+        if let State::HalfOpen { probes, .. } = &mut self.state {
+            match probes.iter_mut().find(|probe| probe.id == id) {
+                Some(probe) => probe.is_answered = true,
+                None => self.count_outlived(&[id]),
+            }
+        }
+    }
+
+    /// Takes what the end of an admitted attempt says. `random` is uniform over all of `u64`.
+    pub fn settle(&mut self, now: Instant, admission: Admission, verdict: Verdict, random: u64) {
+        if admission.is_probe() {
+            // As if somebody had looked when it lost its place.
+            self.advance(now);
+        }
+        if admission.generation != self.generation {
+            return;
+        }
+        if let (
+            State::HalfOpen {
+                probes, outlived, ..
+            },
+            Some(id),
+        ) = (&mut self.state, admission.probe)
+        {
             probes.retain(|probe| probe.id != id);
+            let running = outlived.len();
+            outlived.retain(|outlived| *outlived != id);
+            if outlived.len() < running && verdict != Verdict::Failure {
+                // It has been counted.
+                return;
+            }
         }
         let is_success = match verdict {
             Verdict::Success => true,
@@ -150,9 +194,7 @@ impl Machine {
             }
             (State::HalfOpen { succeeded, .. }, true) => {
                 *succeeded += 1;
-                if *succeeded >= self.config.probes_to_close.max(1) {
-                    self.reset();
-                }
+                self.close_if_due();
             }
             (State::HalfOpen { .. }, false) => {
                 self.failed_probes = self.failed_probes.saturating_add(1);
@@ -177,16 +219,28 @@ impl Machine {
     }
 
     /// Does what is due: an open breaker whose time is over becomes half-open, a probe that takes
-    /// too long lets others start, windows move on.
+    /// too long lets others start, and is a success if it was [answered](Self::answered), windows
+    /// move on.
     pub fn advance(&mut self, now: Instant) {
         match &mut self.state {
             State::Open { until: Some(until) } if *until <= now => {
                 self.enter(State::HalfOpen {
                     probes: Vec::new(),
                     succeeded: 0,
+                    outlived: Vec::new(),
                 });
             }
-            State::HalfOpen { probes, .. } => probes.retain(|probe| now < probe.expires),
+            State::HalfOpen { probes, .. } => {
+                let mut answered = Vec::new();
+                probes.retain(|probe| {
+                    let has_place = now < probe.expires;
+                    if !has_place && probe.is_answered {
+                        answered.push(probe.id);
+                    }
+                    has_place
+                });
+                self.count_outlived(&answered);
+            }
             State::Closed => self.rules.advance(now),
             State::Open { .. } => {}
         }
@@ -210,6 +264,33 @@ impl Machine {
         self.failed_probes = 0;
         self.rules.clear();
         self.enter(State::Closed);
+    }
+
+    /// These probes were answered, go on, and have no place any more: each is a success, once.
+    fn count_outlived(&mut self, ids: &[u64]) {
+        let State::HalfOpen {
+            succeeded,
+            outlived,
+            ..
+        } = &mut self.state
+        else {
+            return;
+        };
+        for id in ids {
+            if !outlived.contains(id) {
+                outlived.push(*id);
+                *succeeded += 1;
+            }
+        }
+        self.close_if_due();
+    }
+
+    fn close_if_due(&mut self) {
+        if let State::HalfOpen { succeeded, .. } = &self.state
+            && *succeeded >= self.config.probes_to_close.max(1)
+        {
+            self.reset();
+        }
     }
 
     fn open(&mut self, now: Instant, trip: Trip, random: u64) {

@@ -10,6 +10,7 @@ use BreakerState::{Closed, HalfOpen, Open};
 mod adaptive;
 mod combined;
 mod ratio;
+mod streams;
 mod window;
 
 const MIDDLE: u64 = 1 << 63;
@@ -319,6 +320,7 @@ fn zeros_are_brought_into_bounds() {
 #[derive(Clone, Copy, Debug)]
 enum Event {
     Admit,
+    Answered(usize),
     Settle(usize, Outcome),
     Pass(u64),
     Hold(u8),
@@ -333,6 +335,7 @@ fn event() -> impl Strategy<Value = Event> {
     ];
     prop_oneof![
         6 => Just(Event::Admit),
+        2 => any::<usize>().prop_map(Event::Answered),
         6 => (any::<usize>(), outcome).prop_map(|(index, outcome)| Event::Settle(index, outcome)),
         2 => (0_u64..1_500).prop_map(Event::Pass),
         1 => (0_u8..12).prop_map(Event::Hold),
@@ -354,12 +357,16 @@ proptest! {
                     prop_assert!(run.machine.state() != Open);
                     running.push((admission, run.now));
                 },
+                Event::Answered(index) if !running.is_empty() => {
+                    let (admission, _) = running[index % running.len()];
+                    run.machine.answered(run.now, admission);
+                }
                 Event::Settle(index, outcome) if !running.is_empty() => {
                     let (admission, _) = running.swap_remove(index % running.len());
                     let verdict = run.machine.config().verdict(outcome);
                     run.machine.settle(run.now, admission, verdict, random);
                 }
-                Event::Settle(..) => {}
+                Event::Answered(_) | Event::Settle(..) => {}
                 Event::Pass(millis) => run.pass(Duration::from_millis(millis)),
                 Event::Hold(0) => run.machine.hold_open(),
                 Event::Hold(1) => run.machine.hold_closed(),

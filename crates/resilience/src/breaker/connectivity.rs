@@ -45,6 +45,12 @@ impl<S: Connectivity> Connectivity for Breaker<S> {
     }
 
     #[inline]
+    fn answered(&self, (admission, inner): &Self::Admission) {
+        self.shared.answered(*admission);
+        self.inner.answered(inner);
+    }
+
+    #[inline]
     fn settle(&self, (admission, inner): Self::Admission, outcome: Outcome, message: &str) {
         self.shared.settle(admission, outcome, message);
         self.inner.settle(inner, outcome, message);

@@ -4,11 +4,11 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use evenkeel_core::error::{BoxError, into_status};
-use evenkeel_core::observe::Guard;
+use evenkeel_core::observe::{Guard, head_status};
 use http::Response;
 use http_body::Body;
 use pin_project_lite::pin_project;
-use tonic::Status;
+use tonic::{Code, Status};
 
 use super::ResponseBody;
 use super::ticket::BreakerTicket;
@@ -73,7 +73,13 @@ where
         };
         match ready!(inner.poll(cx)) {
             Ok(response) => {
-                let watched = guard.watch(response);
+                let decided = head_status(&response);
+                if matches!(decided, None | Some(Code::Ok))
+                    && let Some(ticket) = guard.ticket()
+                {
+                    ticket.answered();
+                }
+                let watched = guard.watch_decided(decided, response);
                 Poll::Ready(Ok(watched.map(ResponseBody::new)))
             }
             Err(error) => {

@@ -86,8 +86,17 @@ impl Shared {
         }
         match tally.sheds(fastrand::u64(..)) {
             None => Ok(Admission::closed(summary.generation())),
-            Some(share) => Err(self.state.lock().refusal(Refused::shed(share))),
+            Some(share) => Err(self.shed(share)),
         }
+    }
+
+    /// Whoever watches learns with the first refusal, at the latest, that there is a share.
+    #[cold]
+    fn shed(&self, share: f64) -> BreakerOpen {
+        let state = self.state.lock();
+        let refusal = state.refusal(Refused::shed(share));
+        self.publish(state);
+        refusal
     }
 
     #[cold]
@@ -113,6 +122,21 @@ impl Shared {
     /// Whether calls pass it when nothing else is left.
     pub(super) fn is_last_resort(&self) -> bool {
         self.state.lock().machine.is_last_resort()
+    }
+
+    /// The response of an admitted attempt has begun: only of a probe that says anything.
+    #[inline]
+    pub(super) fn answered(&self, admission: Admission) {
+        if admission.is_probe() {
+            self.answered_by_machine(admission);
+        }
+    }
+
+    #[cold]
+    fn answered_by_machine(&self, admission: Admission) {
+        let mut state = self.state.lock();
+        state.machine.answered(now(), admission);
+        self.publish(state);
     }
 
     /// Takes the outcome of an admitted attempt; `message` is what its failure said, if that is

@@ -30,12 +30,22 @@ impl BreakerTicket {
         }
     }
 
+    /// The response has begun, and does not say that it is a failure.
+    pub(super) fn answered(&self) {
+        self.shared.answered(self.admission);
+    }
+
     /// The attempt failed with `status`.
     pub(super) fn settle_status(self, status: &Status) {
         let attempt = cause::<AttemptError>(status);
-        let outcome = if attempt.is_some_and(|it| it.progress() == Progress::NotSent) {
-            Outcome::Abandoned
-        } else if cause::<TimeoutExpired>(status).is_some() {
+        if attempt.is_some_and(|it| it.progress() == Progress::NotSent) {
+            // It never left: whatever the time, that says nothing about whoever would have answered.
+            let message = status.message();
+            return self
+                .shared
+                .settle(self.admission, Outcome::Abandoned, message);
+        }
+        let outcome = if cause::<TimeoutExpired>(status).is_some() {
             Outcome::Failure(Code::DeadlineExceeded)
         } else {
             Outcome::Failure(status.code())

@@ -30,6 +30,11 @@ impl<S: Connectivity> Connectivity for Probed<S> {
     }
 
     #[inline]
+    fn answered(&self, admission: &S::Admission) {
+        self.inner.answered(admission);
+    }
+
+    #[inline]
     fn settle(&self, admission: S::Admission, outcome: Outcome, message: &str) {
         self.inner.settle(admission, outcome, message);
     }

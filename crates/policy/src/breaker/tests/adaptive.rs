@@ -178,6 +178,48 @@ fn settled(config: AdaptiveConfig, answered: f64) -> (f64, f64) {
     (sent / f64::from(calls), sent / accepted)
 }
 
+/// How long after an outage a server that answers all is sent all calls again.
+fn recovery(config: AdaptiveConfig, calls_per_second: u32, mut random: u64) -> Duration {
+    let mut run = run(BreakerConfig {
+        adaptive: Some(config),
+        ..BreakerConfig::adaptive()
+    });
+    let mut call = |run: &mut Run, outcome: Outcome| {
+        random = random
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        run.pass(SECOND / calls_per_second);
+        if let Ok(admission) = run.machine.admit(run.now, random) {
+            run.settle(admission, outcome);
+        }
+    };
+    // Longer than any window: it knows of nothing else.
+    for _ in 0..20 * calls_per_second {
+        call(&mut run, FAILURE);
+    }
+    let since = run.now;
+    while run.machine.share() > 0.0 {
+        call(&mut run, Outcome::Success);
+    }
+    run.now - since
+}
+
+/// docs/breakers.md has these numbers.
+#[test]
+fn after_an_outage_recovery_takes_the_longer_the_more_calls_there_are() {
+    for (config, calls_per_second, seconds) in [
+        (adaptive(), 10, 20..=50),
+        (adaptive(), 1_000, 40..=75),
+        (AdaptiveConfig::AEGIS, 1_000, 12..=30),
+    ] {
+        // When the first call passes is luck.
+        let mut all = [1, 2, 3, 4, 5, 6, 7].map(|seed| recovery(config, calls_per_second, seed));
+        all.sort_unstable();
+        let median = all[3].as_secs();
+        assert!(seconds.contains(&median), "{calls_per_second}/s: {all:?}");
+    }
+}
+
 #[test]
 fn what_is_sent_follows_what_is_answered() {
     for (answered, sent) in [(1.0, 0.99..=1.0), (0.6, 0.95..=1.0), (0.0, 0.0..=0.02)] {

@@ -96,12 +96,16 @@ proptest! {
                     }
                     Err(refused) => prop_assert_eq!(refused.shed, None),
                 },
+                Event::Answered(index) if !running.is_empty() => {
+                    let (admission, _) = running[index % running.len()];
+                    run.machine.answered(run.now, admission);
+                }
                 Event::Settle(index, outcome) if !running.is_empty() => {
                     let (admission, _) = running.swap_remove(index % running.len());
                     let verdict = run.machine.config().verdict(outcome);
                     run.machine.settle(run.now, admission, verdict, random);
                 }
-                Event::Settle(..) => {}
+                Event::Answered(_) | Event::Settle(..) => {}
                 Event::Pass(millis) => run.pass(Duration::from_millis(millis)),
                 Event::Hold(0) => run.machine.hold_open(),
                 Event::Hold(1) => run.machine.hold_closed(),

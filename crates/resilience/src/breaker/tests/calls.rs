@@ -136,6 +136,27 @@ async fn dropped_attempts_count_only_when_their_deadline_has_passed() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_never_left_says_nothing_even_if_its_deadline_has_passed() {
+    let (inner, service) = service();
+    for _ in 0..5 {
+        inner.reply_with(async |_| {
+            tokio::time::sleep(SECOND).await;
+            let unsent = AttemptError::new(Progress::NotSent, "no connection in time");
+            Err(unsent.into_status(Code::Unavailable))
+        });
+        let mut request = unary("hello");
+        let deadline = Instant::now() + SECOND;
+        request
+            .extensions_mut()
+            .insert(Deadline(deadline.into_std()));
+        service.clone().oneshot(request).await.unwrap_err();
+        assert_eq!(Instant::now(), deadline);
+    }
+    let status = service.handle().status();
+    assert_eq!((status.state, status.consecutive_failures), (Closed, 0));
+}
+
+#[tokio::test(start_paused = true)]
 async fn clones_share_the_breaker() {
     let (inner, service) = service();
     let mut other = service.clone();

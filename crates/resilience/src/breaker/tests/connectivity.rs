@@ -211,3 +211,18 @@ async fn a_breaker_whose_balancer_settles_trips_and_recovers_all_the_same() {
     assert_eq!(watched.report().await, (Ready, Closed, None));
     assert_eq!(watched.inner.calls(), 0, "the balancer has the sender");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_that_goes_on_brings_its_endpoint_back() {
+    let mut watched = watched();
+    watched.half_open().await;
+    let (_sender, probe) = watched.breaker.admit(Admit::Normally).unwrap();
+    watched.breaker.answered(&probe);
+    let (state, breaker, _) = watched.report().await;
+    assert_eq!((state, breaker), (TransientFailure, HalfOpen));
+    let since = Instant::now();
+    assert_eq!(watched.report().await, (Ready, Closed, None));
+    assert_eq!(since.elapsed(), SECOND);
+    watched.breaker.settle(probe, Outcome::Abandoned, "");
+    watched.nothing_new();
+}

@@ -45,6 +45,55 @@ async fn a_failed_probe_doubles_the_open_time() {
     );
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_probe_that_streams_on_closes_it_when_it_has_lost_its_place() {
+    let (inner, service) = service();
+    let handle = service.handle();
+    trip(&inner, &service).await;
+    tokio::time::advance(SECOND).await;
+    inner.reply_with(async |_| Ok(Response::new(endless([data("x")]))));
+    let stream = service.clone().oneshot(unary("hello")).await.unwrap();
+    let status = handle.status();
+    assert_eq!((status.state, status.admits), (HalfOpen, false));
+    tokio::time::advance(SECOND).await;
+    assert_eq!(handle.status().state, Closed);
+    drop(stream);
+    assert_eq!(handle.status().state, Closed);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_head_that_is_a_failure_is_no_answer_of_a_probe() {
+    let (inner, service) = service();
+    trip(&inner, &service).await;
+    tokio::time::advance(SECOND).await;
+    inner.reply_with(async |_| refusal(Code::Unavailable));
+    let response = service.clone().oneshot(unary("hello")).await.unwrap();
+    assert_eq!(service.handle().status().state, Open);
+    tokio::time::advance(SECOND).await;
+    assert_eq!(service.handle().status().state, Open, "twice as long");
+    drop(response);
+}
+
+#[tokio::test(start_paused = true)]
+async fn refusals_of_different_times_agree_on_when_it_probes() {
+    let (inner, service) = service();
+    trip(&inner, &service).await;
+    let at = Instant::now() + SECOND;
+    for _ in 0..3 {
+        let status = service.clone().oneshot(unary("hello")).await.unwrap_err();
+        let open = cause::<BreakerOpen>(&status).unwrap();
+        assert_eq!(open.probes_at, Some(at.into_std()));
+        assert_eq!(open.retry_in, at - Instant::now());
+        tokio::time::advance(SECOND / 4).await;
+    }
+    tokio::time::advance(SECOND).await;
+    inner.hang();
+    let mut probe = Box::pin(service.clone().oneshot(unary("hello")));
+    assert!(probe.as_mut().now_or_never().is_none());
+    let status = service.clone().oneshot(unary("hello")).await.unwrap_err();
+    assert_eq!(cause::<BreakerOpen>(&status).unwrap().probes_at, None);
+}
+
 /// What becomes of calls, as their callers and time have it.
 #[derive(Clone, Copy, Debug)]
 enum Step {
