@@ -49,7 +49,7 @@ use crate::time::after;
 /// match.
 ///
 /// A child that is IDLE, as ring_hash is before its first call, counts as READY: it gets the call, and
-/// connects for it; so it does for a retry.
+/// connects for it. So it does for a retry, which does not wait for that if it can go again where it was.
 ///
 /// At most 512 combinations may be in use; with more, every call fails and says so.
 ///

@@ -60,8 +60,9 @@ use crate::time::after;
 /// wait for a better level. A56 gives that time again to a level which connects once more after it was
 /// READY or IDLE; here the next level takes its calls at once.
 ///
-/// A retry goes to the next level when its call has tried all that its own level offers: to one that is
-/// READY, or else it waits for one that a child like ring_hash connects for it.
+/// A retry goes to the next level when its call has tried all that its own level offers, if one is
+/// READY. If none is, it has a child like ring_hash connect one for it, but does not wait for that: it goes
+/// again where it was, and the next retry to what is connected by then.
 pub struct Priority {
     config: PriorityConfig,
     assign: Levels,

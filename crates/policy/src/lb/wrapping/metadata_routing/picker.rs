@@ -208,7 +208,14 @@ impl<'a> Search<'a> {
                 self.tried.get_or_insert((pick, kind));
             }
             // It connects for the call: nothing else would make it.
-            Standing::Idle => return Some((answer.picker.pick(args), kind)),
+            Standing::Idle => {
+                let pick = answer.picker.pick(args);
+                // A retry rather goes where its call was than wait.
+                if args.tried.is_empty() || !matches!(pick, Pick::Queue) {
+                    return Some((pick, kind));
+                }
+                self.waits.get_or_insert(answer);
+            }
             Standing::Connecting => {
                 self.waits.get_or_insert(answer);
                 if picker.settling && self.tried.is_none() {

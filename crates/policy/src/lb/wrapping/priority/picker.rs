@@ -60,22 +60,24 @@ impl PriorityPicker {
     }
 
     /// The level has only endpoints that were tried: the next ones, and then those above it. Best is
-    /// one that is READY, then one that a child which connects for its calls wants for this one.
+    /// one that is READY. If there is none, a child which connects for its calls is made to; the call
+    /// is picked anew as soon as it does, and goes where it was: to wait for a connection is worse
+    /// than to try once more what is READY.
     #[cold]
     fn avoid(&self, level: usize, args: &PickArgs<'_>, tried: Pick) -> Pick {
         let others = (level + 1..self.shares.len()).chain(0..level);
-        let mut later = None;
+        let mut connect = None;
         for other in others {
             let pick = self.shares[other].picker.pick(args);
             match pick {
                 Pick::Endpoint(_) if !self.is_tried(&pick, args.tried) => return pick,
-                Pick::Connect(_) | Pick::Queue => {
-                    later.get_or_insert(pick);
+                Pick::Connect(_) => {
+                    connect.get_or_insert(pick);
                 }
                 _ => {}
             }
         }
-        later.unwrap_or(tried)
+        connect.unwrap_or(tried)
     }
 }
 

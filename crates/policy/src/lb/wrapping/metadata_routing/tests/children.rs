@@ -212,6 +212,32 @@ fn a_fallback_that_is_idle_connects_for_retries() {
 }
 
 #[test]
+fn a_retry_does_not_wait_for_a_child_that_is_idle_and_connects_nothing() {
+    /// Is in no hurry.
+    struct Lazy;
+    impl Policy for Lazy {
+        fn update(&mut self, now: Instant, view: &View<'_>) -> Update {
+            let update = RoundRobin::new().update(now, view);
+            match update.state {
+                Ready => update,
+                _ => Update::new(Idle, Arc::new(crate::lb::QueuePicker)),
+            }
+        }
+    }
+    let mut config = by_version();
+    config.routes[0].fallbacks = texts(&["v1"]);
+    let endpoints = [("v1", "", Idle), ("v2", "", Ready)];
+    let mut scene = Scene::with_child(config, &endpoints, Arc::new(|| Lazy));
+    scene.ask("v2", "");
+    let picker = scene.update().picker;
+    assert_eq!(scene.script.pick(&*picker, &[1], 0), 1);
+    scene.script.set(1, Idle);
+    let picker = scene.update().picker;
+    let answer = scene.script.answer(&*picker, &[1], 0);
+    assert!(matches!(answer, Pick::Queue), "{answer:?}");
+}
+
+#[test]
 fn an_endpoint_of_several_subsets_is_ejected_once() {
     /// Ejects all it sees.
     struct Ejects;

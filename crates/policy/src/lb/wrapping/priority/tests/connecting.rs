@@ -169,7 +169,7 @@ fn a_delay_may_be_for_ever() {
 }
 
 #[test]
-fn a_retry_waits_for_the_endpoint_that_another_level_connects_for_it() {
+fn a_retry_has_another_level_connect_and_waits_for_none_while_one_is_ready() {
     let ring: Arc<dyn BuildPolicy> = Arc::new(RingHashConfig {
         hash_on: Some(HashOn::Path),
         ..RingHashConfig::default()
@@ -191,9 +191,11 @@ fn a_retry_waits_for_the_endpoint_that_another_level_connects_for_it() {
     assert!(matches!(answer, Pick::Connect(_)), "{answer:?}");
     scene.script.set(own, Connecting);
     let picker = scene.update().picker;
-    let answer = scene.script.answer(&*picker, &[0], 0);
-    assert!(matches!(answer, Pick::Queue), "{answer:?}");
+    assert_eq!(scene.script.pick(&*picker, &[0], 0), 0, "it does not wait");
     assert_eq!(scene.script.pick(&*picker, &[0, own], 0), other);
+    scene.script.set(own, Ready);
+    let picker = scene.update().picker;
+    assert_eq!(scene.script.pick(&*picker, &[0], 0), own);
     scene.script.fail(own, "refused");
     let picker = scene.update().picker;
     assert_eq!(scene.script.pick(&*picker, &[0], 0), other);
