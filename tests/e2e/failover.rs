@@ -127,6 +127,57 @@ async fn the_failure_threshold_takes_an_endpoint_out_and_the_success_threshold_l
 }
 
 #[tokio::test]
+async fn excepted_methods_are_not_made_twice() {
+    let servers = servers(2).await;
+    servers[0].behave(Behaviour::fail(Code::Unavailable));
+    for (except, is_retried) in [
+        ("UserService/GetById", false),
+        ("UserService", false),
+        ("UserService/ListUsers", true),
+        ("user.UserService", true),
+    ] {
+        let excepting = FailoverConfig {
+            except: vec![except.parse().unwrap()],
+            failure_threshold: 0,
+            ..failover()
+        };
+        let mut client = Client::new(channel(&servers, ROUND_ROBIN, excepting).await);
+        let [one, two] = [call(&mut client).await, call(&mut client).await];
+        assert_eq!(one.is_ok() && two.is_ok(), is_retried, "{except}");
+    }
+}
+
+#[tokio::test]
+async fn an_outage_stops_its_retries_unless_the_throttle_is_off_or_another() {
+    let servers = servers(1).await;
+    servers[0].behave(Behaviour::fail(Code::Unavailable));
+    let own = r#"{"loadBalancingConfig": [{"round_robin": {}}],
+        "retryThrottling": {"maxTokens": 6, "tokenRatio": 0.1}}"#;
+    let default = failover().throttle;
+    for (config, throttle, retries) in [
+        // Of 100 tokens more than 50 must be left.
+        (ROUND_ROBIN, default, 33),
+        (ROUND_ROBIN, None, 80),
+        (own, default, 2),
+        (own, None, 2),
+    ] {
+        let throttled = FailoverConfig {
+            throttle,
+            retry_interval: Duration::from_millis(1),
+            failure_threshold: 0,
+            ..failover()
+        };
+        let mut client = Client::new(channel(&servers, config, throttled).await);
+        let before = servers[0].seen().retries();
+        for _ in 0..40 {
+            call(&mut client).await.unwrap_err();
+        }
+        let seen = servers[0].seen().retries() - before;
+        assert_eq!(seen, retries, "{config} {throttle:?}");
+    }
+}
+
+#[tokio::test]
 async fn what_the_service_config_says_of_a_method_comes_first() {
     let servers = servers(2).await;
     let own = r#""retryPolicy": {"maxAttempts": 2, "initialBackoff": "0.01s",

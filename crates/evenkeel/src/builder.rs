@@ -167,10 +167,11 @@ impl<C: Connect> ChannelBuilder<C> {
     }
 
     /// Retries and breakers by the failover settings of other frameworks. Replaces
-    /// [`Self::breaker`]; the retries are for methods for which the service config has none.
+    /// [`Self::breaker`]; the retries are for methods for which the service config has none, but
+    /// for those that are [excepted](FailoverConfig::except).
     pub fn failover(mut self, config: FailoverConfig) -> Self {
         self.options.breaker = config.breaker();
-        self.options.fallback_retry = config.retry_policy();
+        self.options.fallback_retry = config.fallback_retry();
         self
     }
 

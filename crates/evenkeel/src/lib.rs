@@ -57,8 +57,9 @@ pub use evenkeel_policy::backoff::BackoffConfig;
 pub use evenkeel_resilience as resilience;
 pub use evenkeel_resilience::{
     AdaptiveConfig, BreakerConfig, BreakerHandle, BreakerLayer, BreakerStatus, DeadlineLayer,
-    ErrorClass, FailoverConfig, FailureRatioConfig, HttpProbe, MessageLimits, ProbeConfig,
-    ProbeLayer, RetryConfig, RetryLayer, TcpProbe,
+    ErrorClass, FailoverConfig, FailureRatioConfig, FallbackRetry, HttpProbe, InvalidMethodName,
+    MessageLimits, MethodName, ProbeConfig, ProbeLayer, RetryConfig, RetryLayer, TcpProbe,
+    ThrottleConfig,
 };
 pub use evenkeel_service_config as service_config;
 pub use evenkeel_service_config::{

@@ -6,12 +6,12 @@ use evenkeel_balance::{
     Balance, BalanceLayer, ConnectLayer, EndpointLayer, Subchannel, SubchannelConfig,
 };
 use evenkeel_core::{BoxError, Endpoint};
-use evenkeel_policy::retry::RetryPolicy;
 use evenkeel_resilience::breaker::{Breaker, Classifier};
 use evenkeel_resilience::probe::Probed;
 use evenkeel_resilience::retry::Retry;
 use evenkeel_resilience::{
-    BreakerConfig, BreakerLayer, DeadlineLayer, MessageLimits, ProbeLayer, RetryConfig, RetryLayer,
+    BreakerConfig, BreakerLayer, DeadlineLayer, FallbackRetry, MessageLimits, ProbeLayer,
+    RetryConfig, RetryLayer,
 };
 use evenkeel_service_config::{LiveConfig, ServiceConfig};
 use evenkeel_transport::Connect;
@@ -38,7 +38,7 @@ pub struct StackConfig {
     /// How each endpoint is probed while it is connected. Default: not at all.
     pub probe: ProbeLayer,
     /// Retries of methods for which the service config has neither retries nor hedging.
-    pub fallback_retry: Option<RetryPolicy>,
+    pub fallback_retry: Option<FallbackRetry>,
     /// What retries may buffer, and whether there are any.
     pub retry: RetryConfig,
     /// The longest messages, beside what the service config has.
@@ -117,8 +117,8 @@ where
     C: Connect,
 {
     let mut retry = retry.with_config(options.retry).with_limits(options.limits);
-    if let Some(policy) = &options.fallback_retry {
-        retry = retry.with_fallback(policy.clone());
+    if let Some(fallback) = &options.fallback_retry {
+        retry = retry.with_fallback(fallback.clone());
     }
     let mut breaker = BreakerLayer::new(options.breaker);
     if let Some(classifier) = &options.classifier {

@@ -9,10 +9,14 @@ use std::time::Duration;
 
 use evenkeel_policy::breaker::BreakerConfig;
 use evenkeel_policy::retry::{CodeSet, RetryPolicy};
+use evenkeel_policy::throttle::ThrottleConfig;
 use tonic::Code;
 
+use crate::{FallbackRetry, MethodName};
+
 /// When a call goes on to another endpoint, and when an endpoint is left alone for a while: the
-/// failover settings of fyer-rpc and its like, for those who come from there.
+/// failover settings of fyer-rpc and its like, for those who come from there. The defaults are those of
+/// the example in fyer-rpc's README; its code has others.
 ///
 /// | field | becomes | differs |
 /// |---|---|---|
@@ -26,9 +30,11 @@ use tonic::Code;
 /// What has no place here: a strategy for the next endpoint (that is the LB policy's business),
 /// a time per attempt (a deadline is for the whole call, its retries included), a connection
 /// timeout (the connector's), and how a recovered endpoint is let back in (`evenkeel.slow_start`).
+/// [`except`](Self::except) and [`throttle`](Self::throttle) have no counterpart there.
 ///
 /// Retries are for calls that may be made twice. This policy is for every method which the service
-/// config has no `retryPolicy` and no `hedgingPolicy` for; say there what is different.
+/// config has no `retryPolicy` and no `hedgingPolicy` for. Say there what is different, and in
+/// [`except`](Self::except) which methods must not be called twice.
 ///
 /// ```
 /// use std::time::Duration;
@@ -36,10 +42,12 @@ use tonic::Code;
 ///
 /// let failover = FailoverConfig {
 ///     reset_interval: Duration::from_secs(30),
+///     except: vec!["user.UserService/Create".parse()?],
 ///     ..FailoverConfig::default()
 /// };
 /// assert_eq!(failover.breaker().consecutive_failures, 5);
 /// assert_eq!(failover.retry_policy().unwrap().max_attempts, 3);
+/// # Ok::<(), evenkeel_resilience::InvalidMethodName>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[expect(
@@ -60,6 +68,14 @@ pub struct FailoverConfig {
     pub success_threshold: u32,
     /// How long it gets none before it is probed. Default 1 min; at least 1 ms.
     pub reset_interval: Duration,
+    /// Methods and services whose calls are not to be made twice: none of them is tried again that
+    /// a server may have seen. Default none. What the service config has for them is followed.
+    pub except: Vec<MethodName>,
+    /// How failures stop the retries of the channel (gRFC A6), unless the service config has a
+    /// `retryThrottling`, which replaces it. Default: 100 tokens of which a failed attempt takes one and
+    /// a call that succeeds gives back 0.1, so that in the long run one call in ten is tried again. `None`:
+    /// an outage is multiplied by [`max_attempts`](Self::max_attempts).
+    pub throttle: Option<ThrottleConfig>,
 }
 
 /// A kind of errors, as failover settings name them: `connection refused`, `timeout`.
@@ -92,6 +108,8 @@ impl Default for FailoverConfig {
             failure_threshold: 5,
             success_threshold: 2,
             reset_interval: Duration::from_secs(60),
+            except: Vec::new(),
+            throttle: Some(ThrottleConfig::new(100_000, 100)),
         }
     }
 }
@@ -109,6 +127,16 @@ impl FailoverConfig {
         let interval = self.retry_interval.max(Self::SHORTEST_INTERVAL);
         let policy = RetryPolicy::new(self.max_attempts, interval, interval, 1.0, codes);
         Some(policy)
+    }
+
+    /// That policy, with the methods that it is not for, and its throttle.
+    #[must_use]
+    pub fn fallback_retry(&self) -> Option<FallbackRetry> {
+        Some(FallbackRetry {
+            policy: self.retry_policy()?,
+            except: self.except.clone(),
+            throttle: self.throttle,
+        })
     }
 
     /// The breaker of each endpoint.
@@ -145,6 +173,8 @@ impl ErrorClass {
 
 #[cfg(test)]
 mod tests {
+    use evenkeel_policy::throttle::Throttle;
+
     use super::*;
 
     #[test]
@@ -161,8 +191,14 @@ mod tests {
             failure_threshold: 4,
             success_threshold: 3,
             reset_interval: Duration::from_secs(9),
+            except: vec!["a.B/C".parse().unwrap()],
+            throttle: None,
         };
         let policy = config.retry_policy().unwrap();
+        let fallback = config.fallback_retry().unwrap();
+        assert_eq!(fallback.policy, policy);
+        assert_eq!(fallback.except, config.except);
+        assert_eq!(fallback.throttle, None);
         assert_eq!(policy.max_attempts, 7);
         for retry in 1..7 {
             assert_eq!(policy.backoff(retry), Duration::from_millis(20));
@@ -184,8 +220,9 @@ mod tests {
         assert_eq!((breaker.failure_ratio, breaker.adaptive), (None, None));
     }
 
+    /// What its code falls back to is something else.
     #[test]
-    fn the_default_is_that_of_where_it_comes_from() {
+    fn the_default_is_the_example_in_the_readme_of_where_it_comes_from() {
         let config = FailoverConfig::default();
         let policy = config.retry_policy().unwrap();
         assert_eq!(policy.max_attempts, 3);
@@ -198,6 +235,22 @@ mod tests {
             (5, 2)
         );
         assert_eq!(breaker.open_time, Duration::from_secs(60));
+    }
+
+    #[test]
+    fn by_default_all_methods_are_retried_and_one_call_in_ten_in_the_long_run() {
+        let fallback = FailoverConfig::default().fallback_retry().unwrap();
+        assert!(fallback.policy_of("/a.B/C").is_some());
+        let throttle = Throttle::new(fallback.throttle.unwrap());
+        let failures = (0..1_000).take_while(|_| {
+            throttle.on_failure();
+            throttle.allows_retry()
+        });
+        assert_eq!(failures.count(), 49, "an outage");
+        (0..10).for_each(|_| throttle.on_success());
+        assert!(throttle.allows_retry());
+        throttle.on_failure();
+        assert!(!throttle.allows_retry());
     }
 
     #[test]

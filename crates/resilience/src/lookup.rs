@@ -5,6 +5,7 @@ use std::time::Duration;
 use http::Uri;
 use http::uri::PathAndQuery;
 
+use crate::fallback::FallbackRetry;
 use crate::limits::MessageLimits;
 use crate::method::{Again, Method, Timeout};
 use crate::methods::{Methods, Source};
@@ -41,7 +42,7 @@ pub(crate) struct Retries {
     limits: MessageLimits,
     enabled: bool,
     /// For methods for which the config has neither retries nor hedging.
-    fallback: Option<Again>,
+    fallback: Option<Arc<FallbackRetry>>,
 }
 
 #[derive(Debug)]
@@ -78,7 +79,7 @@ impl Retries {
     }
 
     /// The same with a policy for methods for which the config has neither retries nor hedging.
-    pub(crate) fn or(mut self, fallback: Option<Again>) -> Self {
+    pub(crate) fn or(mut self, fallback: Option<Arc<FallbackRetry>>) -> Self {
         self.fallback = fallback;
         self
     }
@@ -197,7 +198,8 @@ impl Lookup {
             Some(Source::All(again)) => Some(again.clone()),
             _ => of_retries.and_then(Again::of),
         };
-        let again = again.or_else(|| retries.and_then(|it| it.fallback.clone()));
+        let fallback = || retries?.fallback.as_ref()?.policy_of(path);
+        let again = again.or_else(|| fallback().cloned().map(Again::Retry));
         let limits = retries.map_or_else(MessageLimits::default, |retries| {
             of_retries.map_or(retries.limits, |it| {
                 retries.limits.and(MessageLimits {

@@ -50,16 +50,22 @@ fn a_fallback_is_for_methods_that_have_neither_retries_nor_hedging() {
         {"name": [{"service": "Timed"}], "timeout": "1s"}]}"#;
     let methods = Methods::Config(ServiceConfig::parse(config).unwrap());
     for enabled in [true, false] {
-        let throttles = Arc::new(Throttles::of(&methods));
+        let throttles = Arc::new(Throttles::of(&methods, None));
         let limits = MessageLimits::default();
+        let mut fallback = FallbackRetry::from(fallback.clone());
+        let except = ["Retried", "Hedged", "Timed/Not", "a.Never"];
+        fallback.except = except.map(|name| name.parse().unwrap()).into();
         let retries = Retries::new(&methods, &throttles, limits, enabled);
-        let retries = retries.or(Some(Again::Retry(fallback.clone())));
+        let retries = retries.or(Some(Arc::new(fallback)));
         let mut lookup = Lookup::of_retries(retries, &methods, None);
         for (path, attempts) in [
+            // What the config says of it is not the fallback's business.
             ("/Retried/It", Some(2)),
             ("/Hedged/It", None),
             ("/Timed/It", Some(7)),
+            ("/Timed/Not", None),
             ("/Other/It", Some(7)),
+            ("/a.Never/It", None),
         ] {
             let method = lookup.find(&uri(path));
             let policy = method.retry_policy().map(|it| it.max_attempts);

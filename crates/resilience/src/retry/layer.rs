@@ -9,6 +9,7 @@ use tower_layer::Layer;
 use super::Retry;
 use super::replay::Budget;
 use crate::DeadlineLayer;
+use crate::fallback::FallbackRetry;
 use crate::limits::MessageLimits;
 use crate::lookup::{Lookup, Retries};
 use crate::method::Again;
@@ -55,7 +56,7 @@ pub struct RetryLayer {
     throttles: Arc<Throttles>,
     limits: MessageLimits,
     settings: Settings,
-    fallback: Option<RetryPolicy>,
+    fallback: Option<Arc<FallbackRetry>>,
     deadline: Option<DeadlineLayer>,
 }
 
@@ -116,7 +117,7 @@ impl RetryLayer {
     fn of(methods: Methods<Again>) -> Self {
         let config = RetryConfig::default();
         Self {
-            throttles: Arc::new(Throttles::of(&methods)),
+            throttles: Arc::new(Throttles::of(&methods, None)),
             methods,
             limits: MessageLimits::default(),
             settings: Settings {
@@ -137,10 +138,13 @@ impl RetryLayer {
     }
 
     /// The same layer with a policy for methods for which the config has neither retries nor
-    /// hedging; all of them may be called twice, then.
+    /// hedging, but for those that it [excepts](FallbackRetry::except); all others may be called twice, then.
+    /// The throttle is a new one.
     #[must_use]
-    pub fn with_fallback(mut self, policy: RetryPolicy) -> Self {
-        self.fallback = Some(policy);
+    pub fn with_fallback(mut self, fallback: impl Into<FallbackRetry>) -> Self {
+        let fallback = fallback.into();
+        self.throttles = Arc::new(Throttles::of(&self.methods, fallback.throttle));
+        self.fallback = Some(Arc::new(fallback));
         self
     }
 
@@ -174,7 +178,7 @@ impl<S: Clone> Layer<S> for RetryLayer {
             self.limits,
             self.settings.config.enabled,
         )
-        .or(self.fallback.clone().map(Again::Retry));
+        .or(self.fallback.clone());
         let timeouts = self.deadline.as_ref().map(DeadlineLayer::methods);
         let lookup = Lookup::of_retries(retries, &self.methods, timeouts);
         Retry::new(inner, Arc::new(shared), lookup)
