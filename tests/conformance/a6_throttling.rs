@@ -3,7 +3,7 @@
 //! The tokens themselves are not to be seen. But of ten, calls may be retried while more than five
 //! are left, so a call that fails to the end tells with its attempts how many there were.
 
-mod throttled;
+pub(crate) mod throttled;
 
 use std::time::Duration;
 

@@ -9,10 +9,11 @@ use evenkeel_core::{CodeSet, EndpointStats, LatencyConfig, Outcome};
 use evenkeel_policy::breaker::{BreakerConfig, Verdict};
 use evenkeel_policy::retry::{Failure, RetryDecision, RetryPolicy, RetryState, Stop};
 use evenkeel_policy::script::Script;
-use evenkeel_policy::throttle::{Throttle, ThrottleConfig};
 use tonic::Code;
 
+use crate::a6_throttling::throttled::{Throttled, throttled};
 use crate::chosen::policy;
+use crate::servers::{Answer, call, failure};
 
 const PAGE: &str = include_str!("../../docs/errors.md");
 
@@ -48,12 +49,12 @@ fn outcome(code: Code) -> Outcome {
 }
 
 /// What a retry policy that lists these codes makes of a failed first attempt.
-fn decision(listed: CodeSet, code: Code, throttle: Option<&Throttle>) -> RetryDecision {
+fn decision(listed: CodeSet, code: Code) -> RetryDecision {
     let second = Duration::from_secs(1);
     let policy = RetryPolicy::new(2, second, second, 1.0, listed);
     let now = Script::new(&[]).now();
     let mut call = RetryState::new(Some(policy), None);
-    call.on_failure(now, &Failure::new(code), throttle, 0)
+    call.on_failure(now, &Failure::new(code), None, 0)
 }
 
 fn others(code: Code) -> CodeSet {
@@ -66,9 +67,9 @@ fn what_is_retried() {
         // No failure to begin with.
         Code::Ok => "no",
         code => {
-            let unlisted = decision(others(code), code, None);
+            let unlisted = decision(others(code), code);
             assert_eq!(unlisted, RetryDecision::Stop(Stop::Code));
-            let listed = decision(CodeSet::of(&[code]), code, None);
+            let listed = decision(CodeSet::of(&[code]), code);
             assert!(matches!(listed, RetryDecision::Retry(_)), "{listed:?}");
             let now = Script::new(&[]).now();
             let without = RetryState::new(None, None).on_failure(now, &Failure::new(code), None, 0);
@@ -78,23 +79,54 @@ fn what_is_retried() {
     });
 }
 
-#[test]
-fn what_costs_a_token() {
-    column("throttle token", |code| {
-        let throttle = Throttle::new(ThrottleConfig::new(10_000, 500));
-        let half = || throttle.milli_tokens();
-        if code == Code::Ok {
-            throttle.on_failure();
-            throttle.on_success();
-            assert_eq!(half(), 9_500);
-            return "gives";
+/// How many of ten tokens a call leaves that a server answers with this code: 6 to 8, as the attempts
+/// of the next one tell. Before it there are seven.
+async fn left_by(code: Code, is_listed: bool) -> usize {
+    // What tells the tokens is listed in any case.
+    let (told_by, tells): (Code, fn() -> Answer) = match code {
+        Code::Unavailable => (Code::Aborted, || Answer::fails(Code::Aborted)),
+        _ => (Code::Unavailable, || Answer::fails(Code::Unavailable)),
+    };
+    let listed = match is_listed {
+        true => format!("{}\", \"{}", code_name(told_by), code_name(code)),
+        false => code_name(told_by).to_owned(),
+    };
+    let mut calls = Throttled::of(&throttled(10, "1").replace("UNAVAILABLE", &listed)).await;
+    calls.spend(3).await;
+    match code {
+        Code::Ok => drop(call(&mut calls.client).await.unwrap()),
+        code => {
+            // Its retry, if there is one, ends with a code that costs nothing.
+            let last = match code {
+                Code::NotFound => Code::OutOfRange,
+                _ => Code::NotFound,
+            };
+            let answers = [Answer::fails(code), Answer::fails(last)];
+            let attempts = if is_listed { 2 } else { 1 };
+            calls.servers.answer(answers.into_iter().take(attempts));
+            failure(&mut calls.client).await;
         }
-        let _ = decision(others(code), code, Some(&throttle));
-        assert_eq!(half(), 10_000);
-        let _ = decision(CodeSet::of(&[code]), code, Some(&throttle));
-        assert_eq!(half(), 9_000);
-        "if listed"
-    });
+    }
+    calls.attempts_by(tells).await + 5
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_costs_a_token() {
+    let mut cells = Vec::new();
+    for code in codes() {
+        cells.push(match code {
+            Code::Ok => {
+                assert_eq!(left_by(code, false).await, 8);
+                "gives"
+            }
+            code => {
+                assert_eq!(left_by(code, false).await, 7, "{code:?}");
+                assert_eq!(left_by(code, true).await, 6, "{code:?}");
+                "if listed"
+            }
+        });
+    }
+    column("throttle token", |code| cells[code as usize]);
 }
 
 #[test]

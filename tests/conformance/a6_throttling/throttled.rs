@@ -5,7 +5,7 @@ use crate::servers::{Answer, Channel, Client, Servers, failure};
 
 /// The config of a channel that has so many tokens. Its GetById is tried up to four times, and ListUsers has no
 /// policy.
-pub(super) fn throttled(max: u32, ratio: &str) -> String {
+pub(crate) fn throttled(max: u32, ratio: &str) -> String {
     format!(
         r#"{{"retryThrottling": {{"maxTokens": {max}, "tokenRatio": {ratio}}},
             "loadBalancingConfig": [{{"round_robin": {{}}}}],
@@ -16,16 +16,21 @@ pub(super) fn throttled(max: u32, ratio: &str) -> String {
 }
 
 /// Such a channel and its server.
-pub(super) struct Throttled {
-    pub(super) servers: Servers,
-    pub(super) channel: Channel,
-    pub(super) client: Client,
+pub(crate) struct Throttled {
+    pub(crate) servers: Servers,
+    pub(crate) channel: Channel,
+    pub(crate) client: Client,
 }
 
 impl Throttled {
-    pub(super) async fn new(max: u32, ratio: &str) -> Self {
+    pub(crate) async fn new(max: u32, ratio: &str) -> Self {
+        Self::of(&throttled(max, ratio)).await
+    }
+
+    /// The same by another config.
+    pub(crate) async fn of(config: &str) -> Self {
         let servers = Servers::default();
-        let channel = servers.channel(1, &throttled(max, ratio)).await;
+        let channel = servers.channel(1, config).await;
         Self {
             client: Client::new(channel.clone()),
             servers,
@@ -34,11 +39,11 @@ impl Throttled {
     }
 
     /// How many attempts a call gets that fails each time.
-    pub(super) async fn attempts(&mut self) -> usize {
+    pub(crate) async fn attempts(&mut self) -> usize {
         self.attempts_by(|| Answer::fails(Code::Unavailable)).await
     }
 
-    pub(super) async fn attempts_by(&mut self, answer: fn() -> Answer) -> usize {
+    pub(crate) async fn attempts_by(&mut self, answer: fn() -> Answer) -> usize {
         let before = self.servers.count();
         self.servers.always(answer);
         failure(&mut self.client).await;
@@ -47,7 +52,7 @@ impl Throttled {
     }
 
     /// Takes so many tokens, each by a call of one attempt.
-    pub(super) async fn spend(&mut self, tokens: usize) {
+    pub(crate) async fn spend(&mut self, tokens: usize) {
         for _ in 0..tokens {
             self.servers.answer([stop(Code::Unavailable)]);
             failure(&mut self.client).await;
@@ -55,13 +60,13 @@ impl Throttled {
     }
 
     /// Lets so many calls of the other method succeed.
-    pub(super) async fn succeed(&mut self, calls: usize) {
+    pub(crate) async fn succeed(&mut self, calls: usize) {
         for _ in 0..calls {
             self.list().await.unwrap();
         }
     }
 
-    pub(super) async fn list(&mut self) -> Result<(), Status> {
+    pub(crate) async fn list(&mut self) -> Result<(), Status> {
         let users = self.client.list_users(ListUsersRequest::default()).await?;
         let mut users = users.into_inner();
         while users.message().await?.is_some() {}
@@ -69,12 +74,12 @@ impl Throttled {
     }
 
     /// That 6 to 8 tokens are left, of ten.
-    pub(super) async fn assert_left(&mut self, tokens: usize) {
+    pub(crate) async fn assert_left(&mut self, tokens: usize) {
         assert_eq!(self.attempts().await + 5, tokens);
     }
 }
 
 /// A failure that is not to be tried again.
-pub(super) fn stop(code: Code) -> Answer {
+pub(crate) fn stop(code: Code) -> Answer {
     Answer::fails(code).pushing_back("-1")
 }
