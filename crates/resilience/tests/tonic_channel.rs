@@ -8,6 +8,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use evenkeel_core::BreakerState;
 use evenkeel_core::error::{BreakerOpen, DeadlineExceeded, cause};
 use evenkeel_resilience::deadline::Deadline;
 use evenkeel_resilience::retry::Retry;
@@ -212,6 +213,50 @@ async fn a_breaker_refuses_fast_and_with_its_own_type() {
         .await
         .unwrap_err();
     assert_eq!(server.seen().total_calls(), 3);
+}
+
+#[tokio::test]
+async fn a_breaker_is_closed_by_a_stream_that_does_not_end() {
+    let server = UserServer::start().await.unwrap();
+    let open_time = Duration::from_millis(50);
+    let config = BreakerConfig {
+        open_time,
+        max_open_time: open_time,
+        ..BreakerConfig::consecutive(1)
+    };
+    let service = ServiceBuilder::new()
+        .layer(BreakerLayer::new(config))
+        .layer(TonicBodyLayer)
+        .service(channel(&server));
+    let breaker = service.handle();
+    let mut client = UserServiceClient::new(service);
+    server.fail_next(1, Code::Unavailable);
+    let request = GetByIdRequest { id: 7 };
+    client.get_by_id(request).await.unwrap_err();
+    assert_eq!(breaker.status().state, BreakerState::Open);
+
+    server.close_gate();
+    let list = ListUsersRequest {
+        count: 3,
+        ..Default::default()
+    };
+    let probe = within("a probe", async {
+        loop {
+            match client.list_users(list).await {
+                Ok(stream) => break stream,
+                Err(_) => tokio::task::yield_now().await,
+            }
+        }
+    })
+    .await;
+    within("another call", async {
+        while client.list_users(list).await.is_err() {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    assert_eq!(breaker.status().state, BreakerState::Closed);
+    drop(probe);
 }
 
 #[tokio::test]
