@@ -56,7 +56,8 @@ use crate::lb::FailPicker;
 /// A call without a key takes the first READY endpoint from a random place on. If there are IDLE
 /// ones before it and none is CONNECTING, the first of those is told to connect for later calls.
 ///
-/// A retry takes the next endpoints on the ring that its call has not tried, by the same rules.
+/// A retry takes the next endpoints on the ring that its call has not tried, by the same rules, but waits for
+/// none that is CONNECTING while one is READY: best one that was not tried.
 ///
 /// | endpoints, first match | channel |
 /// |---|---|

@@ -51,7 +51,8 @@ impl RingPicker {
     }
 
     /// For a call with a key. Its endpoint is the first on its walk that is not failing, and if
-    /// that is not READY, the call waits for it.
+    /// that is not READY, the call waits for it. A retry has lost its endpoint anyway: it waits for none
+    /// that is connecting while another one is READY.
     fn pick_keyed(&self, args: &PickArgs<'_>, entry: usize) -> Pick {
         let Some(mut own) = self.usable.from(entry) else {
             return self.fail(entry);
@@ -68,8 +69,23 @@ impl RingPicker {
         match self.states[place] {
             State::Ready => self.within_bound(args, own, place),
             State::Idle => Pick::Connect(EndpointIndex(place)),
-            State::Connecting | State::Failing => Pick::Queue,
+            State::Connecting | State::Failing => match self.ready.from(entry) {
+                Some(ready) if !args.tried.is_empty() => self.pick_ready(args, ready),
+                _ => Pick::Queue,
+            },
         }
+    }
+
+    /// The first READY one from `entry` on, which is one, that is not tried; that of `entry` if there
+    /// is none.
+    #[cold]
+    fn pick_ready(&self, args: &PickArgs<'_>, entry: usize) -> Pick {
+        let is_ready = |state| state == State::Ready;
+        let ready = match args.tried {
+            [] => entry,
+            tried => self.avoid(entry, tried, is_ready, &self.ready),
+        };
+        self.within_bound(args, ready, self.layout.ring.place(ready))
     }
 
     /// For a call without one. Any endpoint will do: the first READY one on its walk.
@@ -81,7 +97,7 @@ impl RingPicker {
         // What is not failing and comes before the first READY one is IDLE if none is CONNECTING.
         let first = self.layout.ring.place(usable);
         let connects = !self.connecting && self.states[first] == State::Idle;
-        let Some(mut ready) = self.ready.from(entry) else {
+        let Some(ready) = self.ready.from(entry) else {
             return if connects {
                 Pick::Connect(EndpointIndex(first))
             } else {
@@ -91,15 +107,7 @@ impl RingPicker {
         if connects {
             self.wishes.add(first);
         }
-        if !args.tried.is_empty() {
-            ready = self.avoid(
-                ready,
-                args.tried,
-                |state| state == State::Ready,
-                &self.ready,
-            );
-        }
-        self.within_bound(args, ready, self.layout.ring.place(ready))
+        self.pick_ready(args, ready)
     }
 
     /// The first entry from `entry` on whose endpoint is wanted and not tried; `entry` if there is

@@ -159,7 +159,7 @@ fn a_call_goes_to_its_endpoint_waits_for_it_or_takes_the_next_one_if_that_fails(
 }
 
 #[test]
-fn a_retry_takes_the_next_one_on_the_ring_by_the_same_rules() {
+fn a_retry_takes_the_next_one_on_the_ring_and_waits_for_none_that_connects() {
     for (states, tried, pick, connect) in [
         (&[Ready, Ready, Ready][..], &[0][..], Ok(1), None),
         (&[Ready, Ready, Ready], &[0, 1], Ok(2), None),
@@ -172,7 +172,11 @@ fn a_retry_takes_the_next_one_on_the_ring_by_the_same_rules() {
             None,
         ),
         (&[Ready, Idle, Ready], &[0], Err("queue"), Some(1)),
-        (&[Ready, Connecting, Ready], &[0], Err("queue"), None),
+        // It waits for none while one is READY.
+        (&[Ready, Connecting, Ready], &[0], Ok(2), None),
+        (&[Ready, Connecting, Ready], &[0, 2], Ok(0), None),
+        (&[Connecting, Ready, Ready], &[2], Ok(1), None),
+        (&[Connecting, Idle, Idle], &[1], Err("queue"), None),
     ] {
         let (script, ids) = along_the_ring(states);
         let tried: Vec<u64> = tried.iter().map(|place: &usize| ids[*place]).collect();
