@@ -34,12 +34,13 @@ impl<S: Connectivity> Connectivity for Breaker<S> {
 
     #[inline]
     fn admit(&self, admit: Admit) -> Result<(S::Sender, Self::Admission), BoxError> {
-        let (sender, inner) = self.inner.admit(admit)?;
-        match self.shared.admit(admit) {
-            Ok(admission) => Ok((sender, (admission, inner))),
-            Err(open) => {
-                self.inner.settle(inner, Outcome::Abandoned, "");
-                Err(open.into())
+        // Before the inner service: there, who is refused would have taken somebody's turn.
+        let admission = self.shared.admit(admit)?;
+        match self.inner.admit(admit) {
+            Ok((sender, inner)) => Ok((sender, (admission, inner))),
+            Err(error) => {
+                self.shared.settle(admission, Outcome::Abandoned, "");
+                Err(error)
             }
         }
     }
@@ -97,6 +98,10 @@ impl<S: Connectivity> Connectivity for Breaker<S> {
             report.state = ConnectivityState::TransientFailure;
             report.error = Some(Arc::new(shared.refusal()));
             report.held_back = shared.is_last_resort();
+        } else if report.held_back && !status.admits && !shared.is_last_resort() {
+            // Whoever holds it back would let calls pass, and this does not.
+            report.error = Some(Arc::new(shared.refusal()));
+            report.held_back = false;
         }
         Poll::Ready(Some(report))
     }

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use evenkeel_core::error::{AttemptError, BreakerOpen, cause};
 use evenkeel_core::{
     Address, Admit, BoxError, BreakerState, Connectivity, ConnectivityState, Deadline, Endpoint,
-    Outcome, Progress, Report,
+    EndpointStats, LoadStream, Outcome, Progress, Report,
 };
 use evenkeel_policy::breaker::BreakerConfig;
 use futures_util::FutureExt;

@@ -72,12 +72,15 @@ impl<S: Connectivity> Connectivity for Probed<S> {
         };
         view.told = Some(found.version);
         let mut report = report.clone();
-        if report.state == ConnectivityState::Ready
-            && let Some(failed) = found.failed
-        {
-            report.state = ConnectivityState::TransientFailure;
-            report.error = Some(failed);
-            report.held_back = shared.is_last_resort();
+        if let Some(failed) = found.failed {
+            if report.state == ConnectivityState::Ready {
+                report.state = ConnectivityState::TransientFailure;
+                report.error = Some(failed);
+                report.held_back = shared.is_last_resort();
+            } else if report.held_back && !shared.is_last_resort() {
+                report.error = Some(failed);
+                report.held_back = false;
+            }
         }
         Poll::Ready(Some(report))
     }

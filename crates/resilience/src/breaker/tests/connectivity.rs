@@ -1,5 +1,7 @@
 //! What a balancer sees of it.
 
+use std::sync::atomic::Ordering;
+
 use super::*;
 
 #[tokio::test(start_paused = true)]
@@ -225,4 +227,51 @@ async fn a_stream_that_goes_on_brings_its_endpoint_back() {
     assert_eq!(since.elapsed(), SECOND);
     watched.breaker.settle(probe, Outcome::Abandoned, "");
     watched.nothing_new();
+}
+
+/// What probes around the connection say: a breaker is around them.
+fn held_back(it: &Watched) {
+    let endpoint = Endpoint::new("10.0.0.1:80".parse::<Address>().unwrap());
+    let mut report = Report::new(Arc::new(endpoint), TransientFailure).with_error("probe failed");
+    (report.held_back, report.connected) = (true, true);
+    it.states.send(report).unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_endpoint_that_its_probes_hold_back_is_a_last_resort_only_if_its_breaker_lets_calls_pass()
+ {
+    for last_resort in [false, true] {
+        let mut it = watched_with(BreakerConfig {
+            last_resort,
+            ..config()
+        });
+        held_back(&it);
+        let report = it.next().await;
+        assert!(report.held_back, "the breaker is closed");
+        for _ in 0..config().consecutive_failures {
+            let (_sender, admission) = it.breaker.admit(Admit::LastResort).unwrap();
+            let lost = Outcome::Failure(Code::Unavailable);
+            it.breaker.settle(admission, lost, "connection lost");
+        }
+        let report = it.next().await;
+        assert_eq!(report.breaker, Some(Open));
+        assert_eq!(report.held_back, last_resort);
+        assert_eq!(
+            it.breaker.admit(Admit::LastResort).is_ok(),
+            report.held_back,
+            "it does as it says"
+        );
+        let error = report.error.unwrap();
+        assert_eq!(cause::<BreakerOpen>(&*error).is_some(), !last_resort);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_an_open_breaker_refuses_never_comes_to_the_connection() {
+    let mut it = watched();
+    it.is(Ready);
+    it.report().await;
+    it.breaker.handle().hold_open();
+    assert!(it.breaker.admit(Admit::Normally).is_err());
+    assert_eq!(it.admitted.load(Ordering::Relaxed), 0);
 }

@@ -1,11 +1,14 @@
 //! A breaker around a subchannel, without a balancer.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use super::*;
 
 /// A subchannel of sorts.
 pub(super) struct Subchannel {
     reports: mpsc::UnboundedReceiver<Report>,
     inner: Inner,
+    admitted: Arc<AtomicUsize>,
 }
 
 impl Connectivity for Subchannel {
@@ -13,6 +16,7 @@ impl Connectivity for Subchannel {
     type Admission = ();
 
     fn admit(&self, _: Admit) -> Result<(Inner, ()), BoxError> {
+        self.admitted.fetch_add(1, Ordering::Relaxed);
         Ok((self.inner.clone(), ()))
     }
 
@@ -27,6 +31,12 @@ impl Connectivity for Subchannel {
     fn disconnect(&self) {}
 
     fn reset_backoff(&self) {}
+
+    fn stream_load(&self, _: Option<&LoadStream>, _: &Arc<EndpointStats>) {}
+
+    fn check_health(&self, _: Option<&Arc<str>>) {}
+
+    fn allow_connections(&self, _: u32) {}
 }
 
 impl Service<Request<TestBody>> for Subchannel {
@@ -48,6 +58,8 @@ pub(super) struct Watched {
     pub(super) states: mpsc::UnboundedSender<Report>,
     pub(super) breaker: Breaker<Subchannel>,
     pub(super) inner: Inner,
+    /// How many attempts have come to the subchannel.
+    pub(super) admitted: Arc<AtomicUsize>,
 }
 
 pub(super) fn watched() -> Watched {
@@ -60,11 +72,14 @@ pub(super) fn watched_with(config: BreakerConfig) -> Watched {
     let subchannel = Subchannel {
         reports,
         inner: inner.clone(),
+        admitted: Arc::default(),
     };
+    let admitted = subchannel.admitted.clone();
     Watched {
         states,
         breaker: BreakerLayer::new(config).layer(subchannel),
         inner,
+        admitted,
     }
 }
 
