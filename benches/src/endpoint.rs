@@ -8,7 +8,8 @@ use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
 use evenkeel_core::{
-    Address, Admit, BoxError, Connectivity, ConnectivityState, Endpoint, Outcome, Report,
+    Address, Admit, BoxError, Connectivity, ConnectivityState, Endpoint, EndpointStats, LoadStream,
+    Outcome, Report,
 };
 use http::{HeaderMap, HeaderValue, Request, Response};
 use http_body::{Body, Frame};
@@ -83,6 +84,12 @@ impl Connectivity for NoOp {
     fn disconnect(&self) {}
 
     fn reset_backoff(&self) {}
+
+    fn stream_load(&self, _: Option<&LoadStream>, _: &Arc<EndpointStats>) {}
+
+    fn check_health(&self, _: Option<&Arc<str>>) {}
+
+    fn allow_connections(&self, _: u32) {}
 }
 
 /// The body of an answer.

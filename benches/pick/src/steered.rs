@@ -3,7 +3,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use evenkeel_core::{
-    Admit, BoxError, Connectivity, ConnectivityState, Endpoint, Metadata, Outcome, Report,
+    Admit, BoxError, Connectivity, ConnectivityState, Endpoint, EndpointStats, LoadStream,
+    Metadata, Outcome, Report,
 };
 use futures_util::Stream;
 use tokio::sync::watch;
@@ -66,4 +67,10 @@ impl Connectivity for Steered {
     fn disconnect(&self) {}
 
     fn reset_backoff(&self) {}
+
+    fn stream_load(&self, _: Option<&LoadStream>, _: &Arc<EndpointStats>) {}
+
+    fn check_health(&self, _: Option<&Arc<str>>) {}
+
+    fn allow_connections(&self, _: u32) {}
 }

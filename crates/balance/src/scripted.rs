@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use evenkeel_core::{
-    Address, Admit, BoxError, Connectivity, ConnectivityState, Endpoint, Metadata, Outcome, Report,
+    Address, Admit, BoxError, Connectivity, ConnectivityState, Endpoint, EndpointStats, LoadStream,
+    Metadata, Outcome, Report,
 };
 use futures_util::Stream;
 use tokio::sync::watch;
@@ -71,4 +72,10 @@ impl Connectivity for Scripted {
     fn disconnect(&self) {}
 
     fn reset_backoff(&self) {}
+
+    fn stream_load(&self, _: Option<&LoadStream>, _: &Arc<EndpointStats>) {}
+
+    fn check_health(&self, _: Option<&Arc<str>>) {}
+
+    fn allow_connections(&self, _: u32) {}
 }

@@ -244,30 +244,24 @@ pub trait Connectivity {
     /// Ends a running backoff now and makes the next failure start again from the first delay.
     fn reset_backoff(&self);
 
-    /// Has the server stream its load reports over each connection from now on (gRFC A51), for
-    /// [`EndpointStats::load`]; `None`: no longer. A stream goes on if only the reader is another.
+    /// Has the server stream its load reports over the endpoint's oldest connection from now on (gRFC A51),
+    /// for [`EndpointStats::load`]; `None`: no longer. A stream goes on if only the reader is another.
     ///
     /// A layer passes this on. Does nothing where there is no connection.
-    fn stream_load(&self, wanted: Option<&LoadStream>, stats: &Arc<EndpointStats>) {
-        let _ = (wanted, stats);
-    }
+    fn stream_load(&self, wanted: Option<&LoadStream>, stats: &Arc<EndpointStats>);
 
-    /// Has the server say from now on, over each connection, whether `service` is healthy (gRFC
-    /// A17; `""` is the server as a whole), and shows the endpoint accordingly; `None`: no longer.
+    /// Has the server say from now on, over the endpoint's oldest connection, whether `service` is healthy
+    /// (gRFC A17; `""` is the server as a whole), and shows the endpoint accordingly; `None`: no longer.
     /// An endpoint that is READY stays so until the server has answered.
     ///
     /// A layer passes this on. Does nothing where there is no connection.
-    fn check_health(&self, service: Option<&Arc<str>>) {
-        let _ = service;
-    }
+    fn check_health(&self, service: Option<&Arc<str>>);
 
     /// Lets it have so many connections from now on, where calls wait for a stream (gRFC A105); 0 is as
     /// 1, which it begins with. None is closed.
     ///
     /// A layer passes this on. Does nothing where there is no connection.
-    fn allow_connections(&self, most: u32) {
-        let _ = most;
-    }
+    fn allow_connections(&self, most: u32);
 }
 
 #[cfg(test)]

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use evenkeel_core::error::{ProbeFailed, cause};
 use evenkeel_core::{
-    Address, Admit, BoxError, Connectivity, ConnectivityState, Endpoint, Metadata, Outcome, Report,
+    Address, Admit, BoxError, Connectivity, ConnectivityState, Endpoint, EndpointStats, LoadStream,
+    Metadata, Outcome, Report,
 };
 use evenkeel_policy::probe::ProbeConfig;
 use tokio::sync::{mpsc, oneshot};
@@ -47,6 +48,12 @@ impl Connectivity for Subchannel {
     fn disconnect(&self) {}
 
     fn reset_backoff(&self) {}
+
+    fn stream_load(&self, _: Option<&LoadStream>, _: &Arc<EndpointStats>) {}
+
+    fn check_health(&self, _: Option<&Arc<str>>) {}
+
+    fn allow_connections(&self, _: u32) {}
 }
 
 /// A probe that waits for its answer.
@@ -287,6 +294,12 @@ impl Connectivity for Always {
     fn disconnect(&self) {}
 
     fn reset_backoff(&self) {}
+
+    fn stream_load(&self, _: Option<&LoadStream>, _: &Arc<EndpointStats>) {}
+
+    fn check_health(&self, _: Option<&Arc<str>>) {}
+
+    fn allow_connections(&self, _: u32) {}
 }
 
 #[tokio::test(start_paused = true)]
