@@ -7,10 +7,11 @@ use evenkeel_core::{Address, Endpoint};
 use http::uri::{Authority, PathAndQuery};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 
-use super::socket::connect;
+use super::socket::{connect, first_success};
 use super::{Probe, Probing};
 
-/// Asks for a page over HTTP/1.1, without TLS, and looks at the status of the answer.
+/// Asks for a page over HTTP/1.1, without TLS, and looks at the status of the answer; of several addresses,
+/// which are asked at the same time, one is enough.
 ///
 /// A port that speaks gRPC knows HTTP/2 only: mostly the page is on [another one](Self::port).
 #[derive(Clone, Debug)]
@@ -41,14 +42,8 @@ impl Probe for HttpProbe {
     fn probe(&self, endpoint: Arc<Endpoint>) -> Probing {
         let probe = self.clone();
         Box::pin(async move {
-            let mut last = Ok(());
-            for address in endpoint.addresses() {
-                last = probe.ask(&endpoint, address).await;
-                if last.is_ok() {
-                    break;
-                }
-            }
-            last
+            let addresses = endpoint.addresses().iter();
+            first_success(addresses.map(|address| probe.ask(&endpoint, address))).await
         })
     }
 

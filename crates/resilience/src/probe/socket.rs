@@ -1,6 +1,8 @@
 use std::fmt;
+use std::future::poll_fn;
 use std::io;
 use std::sync::Arc;
+use std::task::Poll;
 
 use evenkeel_core::error::BoxError;
 use evenkeel_core::{Address, Endpoint};
@@ -9,7 +11,8 @@ use tokio::net::TcpStream;
 use super::{Probe, Probing};
 
 /// Connects, and closes the connection at once: whether somebody listens. Endpoints at Unix domain
-/// sockets are connected to in the same way; of several addresses one is enough.
+/// sockets are connected to in the same way; of several addresses, which are tried at the same time, one is
+/// enough.
 ///
 /// It sees what a connection that lives cannot: that the server takes no new ones.
 #[derive(Clone, Copy, Debug, Default)]
@@ -26,14 +29,8 @@ impl Probe for TcpProbe {
     fn probe(&self, endpoint: Arc<Endpoint>) -> Probing {
         let port = self.port;
         Box::pin(async move {
-            let mut last = Ok(());
-            for address in endpoint.addresses() {
-                last = open(address, port).await;
-                if last.is_ok() {
-                    break;
-                }
-            }
-            last
+            let addresses = endpoint.addresses().iter();
+            first_success(addresses.map(|address| open(address, port))).await
         })
     }
 
@@ -43,6 +40,34 @@ impl Probe for TcpProbe {
             Some(port) => write!(f, "TCP probe of port {port}"),
         }
     }
+}
+
+/// All at once, because one that is never answered would leave no time for the others. An error is the
+/// first that came.
+pub(super) async fn first_success<F>(probes: impl Iterator<Item = F>) -> Result<(), BoxError>
+where
+    F: Future<Output = Result<(), BoxError>>,
+{
+    let mut probes: Vec<_> = probes.map(Box::pin).collect();
+    let mut error = None;
+    poll_fn(|cx| {
+        let mut next = 0;
+        while let Some(probe) = probes.get_mut(next) {
+            match probe.as_mut().poll(cx) {
+                Poll::Pending => next += 1,
+                Poll::Ready(Ok(())) => return Poll::Ready(Ok(())),
+                Poll::Ready(Err(failed)) => {
+                    drop(probes.remove(next));
+                    error.get_or_insert(failed);
+                }
+            }
+        }
+        match probes.is_empty() {
+            true => Poll::Ready(error.take().map_or(Ok(()), Err)),
+            false => Poll::Pending,
+        }
+    })
+    .await
 }
 
 async fn open(address: &Address, port: Option<u16>) -> Result<(), BoxError> {

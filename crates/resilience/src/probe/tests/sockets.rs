@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use futures_util::FutureExt;
 use http::uri::PathAndQuery;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, UnixListener};
@@ -90,6 +91,37 @@ async fn a_tcp_probe_goes_by_who_listens() {
     TcpProbe::default().probe(Arc::new(both)).await.unwrap();
     drop(listener);
     TcpProbe::default().probe(own).await.unwrap_err();
+}
+
+#[tokio::test]
+async fn an_address_that_never_answers_leaves_the_others_their_time() {
+    // It accepts nobody: the kernel connects, and no answer comes.
+    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (address, _server) = page("HTTP/1.1 200 OK\r\n\r\n").await;
+    let probe = HttpProbe {
+        path: PathAndQuery::from_static("/healthz?full"),
+        ..HttpProbe::default()
+    };
+    let addresses = [silent.local_addr().unwrap().into(), address.into()];
+    let both = Arc::new(Endpoint::with_addresses(addresses).unwrap());
+    timeout(LONG, probe.probe(both)).await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn of_several_addresses_the_first_success_wins_and_else_the_first_failure() {
+    let fails = |why: &'static str| async move { Err::<(), BoxError>(why.into()) }.boxed();
+    let silent = || pending::<Result<(), BoxError>>().boxed();
+    let works = || async { Ok::<(), BoxError>(()) }.boxed();
+    for (probes, expected) in [
+        (vec![silent(), works()], Some(Ok(()))),
+        (vec![fails("a"), silent(), works()], Some(Ok(()))),
+        (vec![fails("a"), fails("b")], Some(Err("a".to_owned()))),
+        (vec![fails("a"), silent()], None),
+        (vec![], Some(Ok(()))),
+    ] {
+        let result = socket::first_success(probes.into_iter()).now_or_never();
+        assert_eq!(result.map(text), expected);
+    }
 }
 
 #[tokio::test]
