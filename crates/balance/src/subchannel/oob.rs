@@ -5,6 +5,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use evenkeel_core::ConnectivityState;
 use evenkeel_transport::Connection;
 use http::uri::PathAndQuery;
 use prost::Message;
@@ -28,9 +29,12 @@ struct Stream {
 }
 
 impl LoadReports {
-    /// Over a connection that is new.
+    /// Over a connection that is new, and has yet to be shown. Where it takes the place of another one
+    /// (gRFC A105), the endpoint goes on: what is known of its load counts (gRFC A58).
     pub(super) fn new<H: Connection>(connection: &Arc<H>, state: &Arc<State<H>>) -> Self {
-        if let Some(watch) = state.load() {
+        if state.report().state != ConnectivityState::Ready
+            && let Some(watch) = state.load()
+        {
             watch.stats.restart_load();
         }
         let mut reports = Self::default();

@@ -2,7 +2,7 @@ use std::future::poll_fn;
 
 use bytes::Bytes;
 use evenkeel_core::{
-    Address, Connectivity, ConnectivityState, Endpoint, EndpointStats, LoadStream, ReadLoad,
+    Address, Admit, Connectivity, ConnectivityState, Endpoint, EndpointStats, LoadStream, ReadLoad,
 };
 use evenkeel_transport::CloseReason;
 use http_body::Frame;
@@ -43,7 +43,13 @@ struct Test {
 
 impl Test {
     fn new() -> Self {
+        Self::with_streams(usize::MAX)
+    }
+
+    /// With so many streams to a connection.
+    fn with_streams(streams: usize) -> Self {
         let (scripted, script) = Scripted::new();
+        let scripted = scripted.with_streams(streams);
         let endpoint = Endpoint::new("10.0.0.1:80".parse::<Address>().unwrap());
         let config = SubchannelConfig::default();
         Self {
@@ -276,4 +282,35 @@ fn the_longest_interval_is_what_a_duration_can_be() {
         request.encode_to_vec(),
         [10, 8, 8, 1, 16, 128, 202, 181, 238, 1]
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_loss_of_the_oldest_of_several_connections_leaves_what_is_known_of_the_load() {
+    let mut test = Test::with_streams(1);
+    test.subchannel.allow_connections(2);
+    test.want(Some(&every(10, 1.0)));
+    let close = test.connect().await;
+    let stream = test.call().await.open();
+    stream.send(message(b"one")).unwrap();
+    test.weighs(3.0).await;
+    let since = test.stats.load().unwrap().since;
+    // One of them finds no stream.
+    let _calls = [(); 2].map(|()| test.subchannel.admit(Admit::Normally).unwrap());
+    let second = test.script.closes.recv().await.unwrap();
+    tokio::time::sleep(Duration::from_secs(5)).await;
+
+    drop(close);
+    let stream = test.call().await.open();
+    stream.send(message(b"other")).unwrap();
+    test.weighs(5.0).await;
+    assert_eq!(test.stats.load().unwrap().since, since);
+
+    // The last one is lost: what comes next is new.
+    drop((second, stream));
+    test.reach(ConnectivityState::Idle).await;
+    let _close = test.connect().await;
+    let stream = test.call().await.open();
+    stream.send(message(b"another")).unwrap();
+    test.weighs(7.0).await;
+    assert!(test.stats.load().unwrap().since > since);
 }
