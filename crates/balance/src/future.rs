@@ -5,6 +5,7 @@ mod skipped;
 
 use std::fmt;
 use std::future::Future;
+use std::mem;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -32,7 +33,8 @@ pub type EndpointBody<R, S> = ObservedBody<R, EndpointTicket<S>>;
 pin_project! {
     /// The response of one attempt through a balancer.
     ///
-    /// Dropping it takes the attempt back: a queued one leaves the queue, a sent one is reset.
+    /// Dropping it takes the attempt back: a queued one leaves the queue and counts for nothing, a sent one
+    /// is reset.
     pub struct ResponseFuture<S, B>
     where
         S: Connectivity,
@@ -68,9 +70,27 @@ struct Unready<S: Connectivity, B> {
     owner: Arc<Owner<S>>,
     sender: S::Sender,
     request: Request<B>,
-    guard: Guard<EndpointTicket<S>>,
+    guard: Unsent<S>,
     version: u64,
     is_named: bool,
+}
+
+/// The ticket of an attempt that has yet to leave: dropped, it is taken back. Nothing that its endpoint did
+/// or did not do is the reason.
+struct Unsent<S: Connectivity>(Guard<EndpointTicket<S>>);
+
+impl<S: Connectivity> Unsent<S> {
+    const fn leave(&mut self) -> Guard<EndpointTicket<S>> {
+        mem::replace(&mut self.0, Guard::empty())
+    }
+}
+
+impl<S: Connectivity> Drop for Unsent<S> {
+    fn drop(&mut self) {
+        if let Some(ticket) = self.0.take() {
+            ticket.take_back();
+        }
+    }
 }
 
 struct Queued<S, B> {
@@ -139,7 +159,7 @@ where
                 owner: owner.clone(),
                 sender,
                 request,
-                guard,
+                guard: Unsent(guard),
                 version,
                 is_named,
             })),
@@ -220,6 +240,7 @@ where
                         version,
                         is_named,
                     } = *unready.take().expect("it was just polled");
+                    let mut guard = guard.leave();
                     match ready {
                         Ok(()) => {
                             let response = sender.call(request);

@@ -27,6 +27,7 @@ use tonic::{Code, Status};
 use tower_service::Service;
 
 pub use self::pool::Admission;
+pub(crate) use self::pool::LeftBehind;
 use self::pool::{Place, Pool};
 use self::state::{LoadWatch, Reports, State};
 
@@ -74,14 +75,14 @@ impl SubchannelConfig {
 /// between attempts, and notices the end of the connection. A request while it is not connected
 /// comes back unsent: its error holds the request.
 ///
-/// If it is to [check health](Connectivity::check_health) (gRFC A17), it asks its server over each
+/// If it is to [check health](Connectivity::check_health) (gRFC A17), it asks its server over its oldest
 /// connection as soon as there is one, and is CONNECTING until the answer, TRANSIENT_FAILURE while
 /// the server is not SERVING, and READY else. Requests that are sent all the same are not held up.
 ///
 /// If it is [allowed](Connectivity::allow_connections) more than one connection (gRFC A105), the balancer's attempts
 /// take the oldest one that has a stream to spare, and wait for one in the order in which they came;
-/// another connection is made for those that wait, one attempt at a time. Health and load are told over the
-/// oldest one, and requests by [`Service::call`] go over it, uncounted.
+/// another connection is made for those that wait, one attempt at a time. Only the oldest one is watched:
+/// health and load are told over it, and requests by [`Service::call`] go over it, without a queue.
 ///
 /// # Clone
 ///
@@ -164,8 +165,8 @@ impl<C: Connect> Subchannel<C> {
     fn admit_to_pool(&self) -> Result<Admitted<C::Connection>, BoxError> {
         let state = self.shared();
         match state.pool.get().and_then(Pool::admit) {
-            Some((sender, admission, wants_another)) => {
-                if wants_another {
+            Some((sender, admission, looks)) => {
+                if looks {
                     state.ask(state::Ask::Scale);
                 }
                 Ok((sender, admission))
@@ -302,13 +303,15 @@ impl<C: Connect> fmt::Debug for Subchannel<C> {
 }
 
 /// A connection of a subchannel, for one attempt; ready when it has a stream to spare.
+///
+/// Its error while it waits for one is that the last connection is lost: the attempt may go elsewhere.
 pub struct Connected<H>(Way<H>);
 
 enum Way<H> {
-    /// Over the only one, or one that has a stream to spare.
+    /// Over the only one.
     Over(Arc<H>),
-    /// Over the first of several that will.
-    Queued(Arc<Place<H>>),
+    /// Over the first of several that has a stream to spare.
+    Pooled(Arc<Place<H>>),
 }
 
 impl<H> Connected<H> {
@@ -316,8 +319,8 @@ impl<H> Connected<H> {
         Self(Way::Over(connection))
     }
 
-    const fn queued(place: Arc<Place<H>>) -> Self {
-        Self(Way::Queued(place))
+    const fn pooled(place: Arc<Place<H>>) -> Self {
+        Self(Way::Pooled(place))
     }
 }
 
@@ -325,7 +328,7 @@ impl<H> fmt::Debug for Connected<H> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let waits = match &self.0 {
             Way::Over(_) => false,
-            Way::Queued(place) => place.connection().is_none(),
+            Way::Pooled(place) => place.waits(),
         };
         f.debug_struct("Connected").field("waits", &waits).finish()
     }
@@ -344,18 +347,24 @@ where
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Status>> {
         match &self.0 {
             Way::Over(_) => Poll::Ready(Ok(())),
-            Way::Queued(place) => place.poll_ready(cx).map(Ok),
+            Way::Pooled(place) => place.poll_ready(cx).map_err(left_behind),
         }
     }
 
     #[inline]
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        let connection = match &self.0 {
-            Way::Over(connection) => connection,
-            Way::Queued(place) => place.connection().expect("it was polled until ready"),
-        };
-        connection.send(request)
+        match &self.0 {
+            Way::Over(connection) => connection.send(request),
+            Way::Pooled(place) => place.send(|connection| connection.send(request)),
+        }
     }
+}
+
+#[cold]
+fn left_behind(error: LeftBehind) -> Status {
+    let mut status = Status::unavailable(error.to_string());
+    status.set_source(Arc::new(error));
+    status
 }
 
 /// A request met a subchannel that was not connected.

@@ -75,9 +75,16 @@ pub trait Connection: Clone + Send + Sync + 'static {
         usize::MAX
     }
 
-    /// How many requests are on their way or being answered. Default: 0, nobody counts them.
-    fn open_streams(&self) -> usize {
-        0
+    /// How many requests are on their way or being answered, until the bodies of their responses have ended
+    /// or are dropped. Default: `None`, nobody counts them.
+    fn open_streams(&self) -> Option<usize> {
+        None
+    }
+
+    /// Has the task woken, once, when one of [`Self::open_streams`] ends: one task at a time. The number
+    /// that is read after this is the one before such an end, or the task is woken. Default: never.
+    fn wake_at_stream_end(&self, cx: &Context<'_>) {
+        let _ = cx;
     }
 
     /// Ready when [`Self::max_concurrent_streams`] is another than `seen`. One task at a time is woken.

@@ -41,6 +41,7 @@ mod link;
 mod pace;
 mod pump;
 mod status;
+mod streams;
 mod wire;
 
 pub use body::ResponseBody;

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -24,6 +24,8 @@ use tokio_stream::wrappers::{UnboundedReceiverStream, WatchStream};
 use tonic::{Code, Status};
 use tower::discover::Change;
 use tower_service::Service;
+
+use crate::subchannel::LeftBehind;
 
 pub(super) type RequestBody = Full<Bytes>;
 pub(super) type Frames = mpsc::UnboundedSender<Result<Frame<Bytes>, Status>>;
@@ -55,6 +57,7 @@ pub(super) struct Fake {
     pub(super) report: watch::Sender<Report>,
     script: Mutex<VecDeque<Answer>>,
     pub(super) streams: Mutex<Vec<Frames>>,
+    pub(super) waiting: Mutex<Option<Waker>>,
     pub(super) admitted: Mutex<Vec<Admit>>,
     pub(super) settled: Mutex<Vec<(Outcome, String)>>,
     /// How often it was to report its load, and where to.
@@ -75,6 +78,10 @@ pub(super) struct Fake {
     pub(super) shed: AtomicUsize,
     /// Its layers fail before they are ready.
     pub(super) broken: AtomicBool,
+    /// Calls wait at it for ever.
+    pub(super) stuck: AtomicBool,
+    /// It has lost its connection while calls waited for a stream.
+    pub(super) lost: AtomicBool,
 }
 
 impl FakeEndpoint {
@@ -86,6 +93,7 @@ impl FakeEndpoint {
             report: watch::Sender::new(report),
             script: Mutex::default(),
             streams: Mutex::default(),
+            waiting: Mutex::default(),
             admitted: Mutex::default(),
             settled: Mutex::default(),
             load_streams: Mutex::default(),
@@ -99,6 +107,8 @@ impl FakeEndpoint {
             sheds: AtomicBool::new(false),
             shed: AtomicUsize::new(0),
             broken: AtomicBool::new(false),
+            stuck: AtomicBool::new(false),
+            lost: AtomicBool::new(false),
         };
         Self {
             shared: Arc::new(shared),
@@ -209,6 +219,15 @@ impl Service<Request<RequestBody>> for FakeEndpoint {
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Status>> {
         if self.shared.broken.load(Ordering::Relaxed) {
             return Poll::Ready(Err(Status::internal("the buffer's worker is gone")));
+        }
+        if self.shared.lost.load(Ordering::Relaxed) {
+            let mut status = Status::unavailable(LeftBehind.to_string());
+            status.set_source(Arc::new(LeftBehind));
+            return Poll::Ready(Err(status));
+        }
+        if self.shared.stuck.load(Ordering::Relaxed) {
+            *self.shared.waiting.lock() = Some(cx.waker().clone());
+            return Poll::Pending;
         }
         if self.shared.unready.swap(false, Ordering::Relaxed) {
             cx.waker().wake_by_ref();

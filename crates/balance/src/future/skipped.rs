@@ -7,6 +7,7 @@ use evenkeel_core::{Connectivity, EndpointId, Pick, Tried};
 use tonic::Status;
 
 use crate::snapshot::Snapshot;
+use crate::subchannel::LeftBehind;
 use crate::ticket::EndpointTicket;
 
 /// The endpoints that gave a request back, in a box: few calls see one.
@@ -78,6 +79,10 @@ impl Skipped {
         version: u64,
         error: BoxError,
     ) {
+        // Its endpoint has another state, which a report says; others may take it.
+        if cause::<LeftBehind>(&*error).is_some() {
+            return self.add(guard, version);
+        }
         let Some(picked) = guard.ticket().map(|ticket| ticket.slot().picked()) else {
             return;
         };

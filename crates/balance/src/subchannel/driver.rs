@@ -106,10 +106,12 @@ impl<C: Connect> Driver<C> {
 
     fn failed(&mut self, error: &DialError) {
         let (endpoint, reason) = (self.state.endpoint(), chain(error));
-        if self.failing {
-            debug!(%endpoint, %reason, "still not connected");
-        } else {
-            warn!(%endpoint, %reason, "not connected, trying again with backoff");
+        match (self.failing, self.machine.state()) {
+            (true, _) => debug!(%endpoint, %reason, "still not connected"),
+            (false, ConnectivityState::Ready) => {
+                warn!(%endpoint, %reason, "connected, but not once more for the calls that wait, trying again with backoff");
+            }
+            _ => warn!(%endpoint, %reason, "not connected, trying again with backoff"),
         }
         self.failing = true;
         self.machine.failed(now());
@@ -149,7 +151,12 @@ impl<C: Connect> Driver<C> {
                 },
                 never = load.run() => match never {},
                 never = health.run() => match never {},
-                event = several::next(self.several.as_deref_mut(), &connection, lane.as_mut()) => {
+                event = several::next(
+                    self.state.pool.get().map(|pool| &**pool),
+                    self.several.as_deref_mut(),
+                    &connection,
+                    lane.as_mut(),
+                ) => {
                     self.take(event);
                 }
             }
@@ -157,7 +164,7 @@ impl<C: Connect> Driver<C> {
         drop((load, health));
         // From here on requests come back unsent, if there is no other connection; those on the old one
         // run to their end.
-        self.leave(&connection, lane);
+        self.leave(lane);
         drop(connection);
         self.machine.lost();
         let endpoint = self.state.endpoint();

@@ -1,6 +1,7 @@
 //! What the handles and the driver of a subchannel share that may have several connections.
 
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, Waker};
 
@@ -31,7 +32,7 @@ impl<H: Connection> Capacity for Member<H> {
         self.0.max_concurrent_streams()
     }
 
-    fn open_streams(&self) -> usize {
+    fn open_streams(&self) -> Option<usize> {
         self.0.open_streams()
     }
 }
@@ -43,16 +44,24 @@ pub(super) struct Place<H> {
     number: u64,
     /// Set under the pool's lock.
     given: OnceLock<Given<H>>,
+    /// Whether it has opened the stream that it was given, or has ended. Set under the pool's lock.
+    is_opened: AtomicBool,
     waker: Mutex<Option<Waker>>,
 }
 
 /// What a call does not wait for any longer.
-struct Given<H> {
-    connection: Arc<H>,
-    /// Whose stream it has. `None`: there is no connection left; from the last one, the request comes
-    /// back unsent.
-    key: Option<ConnectionKey>,
+enum Given<H> {
+    /// A stream of this connection.
+    Stream(ConnectionKey, Arc<H>),
+    /// There is no connection left.
+    Nothing,
 }
+
+/// The last connection of a subchannel was lost, or given up, while a call waited for a stream: it never
+/// left, and may go elsewhere.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("no connection is left that it could wait for")]
+pub(crate) struct LeftBehind;
 
 /// What an attempt holds of its subchannel: a stream, or a place in the queue for one; nothing where
 /// there is but one connection, whose streams nobody counts here.
@@ -84,61 +93,62 @@ impl<H> Pool<H> {
 
     /// No more calls go over any of them.
     pub(super) fn close(&self) {
-        let mut connections = self.connections.lock();
-        let Some(oldest) = connections.iter().next().map(|oldest| oldest.0.clone()) else {
-            return;
-        };
-        let waiting = connections.clear();
-        give_up(&waiting, &oldest);
-        drop(connections);
-        wake(&waiting);
+        self.leave_behind(Connections::clear);
     }
 
     /// No more calls go over this one.
-    pub(super) fn remove(&self, key: ConnectionKey, lost: &Arc<H>) {
+    pub(super) fn remove(&self, key: ConnectionKey) {
+        self.leave_behind(|connections| connections.remove(key));
+    }
+
+    fn leave_behind(&self, lose: impl FnOnce(&mut Queue<H>) -> Vec<Arc<Place<H>>>) {
         let mut connections = self.connections.lock();
-        let waiting = connections.remove(key);
-        give_up(&waiting, lost);
+        let waiting = lose(&mut connections);
+        for place in &waiting {
+            place.give(Given::Nothing);
+        }
         drop(connections);
         wake(&waiting);
     }
 }
 
 impl<H: Connection> Pool<H> {
-    /// Begins an attempt; whether its queue calls for another connection. `None`: there is none.
+    /// Begins an attempt; whether the driver is to look at its queue. `None`: there is no connection.
     pub(super) fn admit(self: &Arc<Self>) -> Option<(Connected<H>, Admission<H>, bool)> {
         let place = |number, given| {
             Arc::new(Place {
                 pool: self.clone(),
                 number,
                 given,
+                is_opened: AtomicBool::new(false),
                 waker: Mutex::default(),
             })
         };
         let mut connections = self.connections.lock();
         match connections.begin() {
             Begun::On(key, Member(connection)) => {
-                let given = Given {
-                    connection: connection.clone(),
-                    key: Some(key),
-                };
-                let place = place(0, OnceLock::from(given));
-                Some((Connected::over(connection), Admission(Some(place)), false))
+                let place = place(0, OnceLock::from(Given::Stream(key, connection)));
+                Some((
+                    Connected::pooled(place.clone()),
+                    Admission(Some(place)),
+                    false,
+                ))
             }
             Begun::Wait => {
                 let place = connections.wait(|number| {
                     let place = place(number, OnceLock::new());
                     (place.clone(), place)
                 });
-                // A stream that was not counted may have ended, which nobody is told of.
+                // A stream may have ended that others had, and the driver has yet to see it.
                 let given = give(&mut connections);
-                let wanted = connections.wants_another();
+                // The first one has the driver watch the streams that it does not give.
+                let looks = connections.waiting() == 1 || connections.wants_another();
                 drop(connections);
                 wake(&given);
                 Some((
-                    Connected::queued(place.clone()),
+                    Connected::pooled(place.clone()),
                     Admission(Some(place)),
-                    wanted,
+                    looks,
                 ))
             }
             Begun::Nowhere => None,
@@ -150,9 +160,25 @@ impl<H: Connection> Pool<H> {
         self.change(|connections| connections.add(Member(connection)))
     }
 
-    /// Looks again who need not wait: the peers have other limits.
+    /// Looks again who need not wait: the peers have other limits, or streams of others have ended.
     pub(super) fn look(&self) {
         self.change(|_| ());
+    }
+
+    /// Ready when a call waits that need not. While calls wait, the task is woken when a stream ends,
+    /// whoever had it.
+    pub(super) fn poll_room(&self, cx: &Context<'_>) -> Poll<()> {
+        let connections = self.connections.lock();
+        if connections.waiting() == 0 {
+            return Poll::Pending;
+        }
+        for Member(connection) in connections.iter() {
+            connection.wake_at_stream_end(cx);
+        }
+        match connections.is_due() {
+            true => Poll::Ready(()),
+            false => Poll::Pending,
+        }
     }
 
     /// Whether another connection is to be tried for; asked before each attempt.
@@ -181,16 +207,10 @@ impl<H: Connection> Pool<H> {
 fn give<H: Connection>(connections: &mut Queue<H>) -> Vec<Arc<Place<H>>> {
     let mut given = Vec::new();
     while let Some((place, key, Member(connection))) = connections.give() {
-        place.give(connection, Some(key));
+        place.give(Given::Stream(key, connection));
         given.push(place);
     }
     given
-}
-
-fn give_up<H>(waiting: &[Arc<Place<H>>], lost: &Arc<H>) {
-    for place in waiting {
-        place.give(lost.clone(), None);
-    }
 }
 
 fn wake<H>(places: &[Arc<Place<H>>]) {
@@ -203,33 +223,51 @@ fn wake<H>(places: &[Arc<Place<H>>]) {
 }
 
 impl<H> Place<H> {
-    fn give(&self, connection: Arc<H>, key: Option<ConnectionKey>) {
+    fn give(&self, given: Given<H>) {
         // Nobody else has: it was in the queue.
-        let _ = self.given.set(Given { connection, key });
+        let _ = self.given.set(given);
     }
 
-    /// What to send over, once it need not wait.
-    pub(super) fn connection(&self) -> Option<&Arc<H>> {
-        self.given.get().map(|given| &given.connection)
+    pub(super) fn waits(&self) -> bool {
+        self.given.get().is_none()
     }
 
-    pub(super) fn poll_ready(&self, cx: &Context<'_>) -> Poll<()> {
-        if self.given.get().is_none() {
+    pub(super) fn poll_ready(&self, cx: &Context<'_>) -> Poll<Result<(), LeftBehind>> {
+        if self.waits() {
             *self.waker.lock() = Some(cx.waker().clone());
-            // It may have been given between the two; then nobody wakes it.
-            if self.given.get().is_none() {
-                return Poll::Pending;
-            }
         }
-        Poll::Ready(())
+        // It may have been given between the two; then nobody wakes it.
+        match self.given.get() {
+            None => Poll::Pending,
+            Some(Given::Stream(..)) => Poll::Ready(Ok(())),
+            Some(Given::Nothing) => Poll::Ready(Err(LeftBehind)),
+        }
     }
 }
 
 impl<H: Connection> Place<H> {
+    /// Opens its stream by `send`, once it is ready.
+    pub(super) fn send<F>(&self, send: impl FnOnce(&H) -> F) -> F {
+        let Some(Given::Stream(key, connection)) = self.given.get() else {
+            panic!("called before it was ready");
+        };
+        let sent = send(connection);
+        // Only now does its connection count it: between the two, it counts twice and not never.
+        self.pool.change(|connections| {
+            if !self.is_opened.swap(true, Ordering::Relaxed) {
+                connections.opened(*key);
+            }
+        });
+        sent
+    }
+
     #[cold]
     fn end(&self) {
         self.pool.change(|connections| match self.given.get() {
-            Some(given) => given.key.into_iter().for_each(|key| connections.end(key)),
+            Some(Given::Stream(key, _)) => {
+                connections.end(*key, self.is_opened.swap(true, Ordering::Relaxed));
+            }
+            Some(Given::Nothing) => {}
             None => {
                 connections.leave(self.number);
             }
@@ -254,7 +292,7 @@ impl<H: Connection> Drop for Admission<H> {
 
 impl<H: Connection> fmt::Debug for Admission<H> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let waits = self.0.as_ref().map(|place| place.given.get().is_none());
+        let waits = self.0.as_ref().map(|place| place.waits());
         f.debug_struct("Admission").field("waits", &waits).finish()
     }
 }

@@ -25,7 +25,7 @@ pub(super) struct State<H> {
     streams: Mutex<Option<Box<Streams>>>,
 }
 
-/// What the server is to stream over each connection beside its calls.
+/// What the server is to stream over the oldest connection beside its calls.
 #[derive(Debug, Default)]
 struct Streams {
     load: Option<LoadWatch>,

@@ -5,8 +5,8 @@ pub trait Capacity {
     /// How many streams its peer lets be open at once: MAX_CONCURRENT_STREAMS.
     fn max_concurrent_streams(&self) -> usize;
 
-    /// How many are open, whoever has opened them; 0 where nobody counts them.
-    fn open_streams(&self) -> usize;
+    /// How many are open, whoever has opened them; `None` where nobody counts them.
+    fn open_streams(&self) -> Option<usize>;
 }
 
 /// The connections of one subchannel that may have several, and the calls that wait for a stream
@@ -37,6 +37,8 @@ struct Lane<C> {
     connection: C,
     /// Calls that have been given a stream and have not ended.
     calls: usize,
+    /// Those of them that have yet to open it.
+    reserved: usize,
 }
 
 /// Which connection it is.
@@ -93,6 +95,7 @@ impl<C, W> Connections<C, W> {
             key,
             connection,
             calls: 0,
+            reserved: 0,
         });
         key
     }
@@ -133,12 +136,32 @@ impl<C, W> Connections<C, W> {
         self.waiting.remove(&number).is_some()
     }
 
-    /// A call has ended that was given a stream of this connection.
-    pub fn end(&mut self, key: ConnectionKey) {
-        // The connection may have gone before.
-        if let Some(lane) = self.lanes.iter_mut().find(|lane| lane.key == key) {
-            lane.calls = lane.calls.saturating_sub(1);
+    /// A call has opened the stream of this connection that it was given: from now on the connection
+    /// counts it, if it counts any.
+    pub fn opened(&mut self, key: ConnectionKey) {
+        if let Some(lane) = self.lane(key) {
+            lane.reserved = lane.reserved.saturating_sub(1);
         }
+    }
+
+    /// A call has ended that was given a stream of this connection, and that has or has not
+    /// [opened](Self::opened) it.
+    pub fn end(&mut self, key: ConnectionKey, is_opened: bool) {
+        if let Some(lane) = self.lane(key) {
+            lane.calls = lane.calls.saturating_sub(1);
+            lane.reserved = lane.reserved.saturating_sub(usize::from(!is_opened));
+        }
+    }
+
+    /// How many calls wait.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.waiting.len()
+    }
+
+    /// Unless it has gone before.
+    fn lane(&mut self, key: ConnectionKey) -> Option<&mut Lane<C>> {
+        self.lanes.iter_mut().find(|lane| lane.key == key)
     }
 
     const fn number(&mut self) -> u64 {
@@ -177,22 +200,36 @@ impl<C: Capacity + Clone, W> Connections<C, W> {
         !self.waiting.is_empty()
             && !self.attempting
             && self.lanes.len() < self.most
-            && !self.lanes.iter().any(Lane::has_room)
+            && !self.has_room()
+    }
+
+    /// Whether [`Self::give`] has one.
+    #[must_use]
+    pub fn is_due(&self) -> bool {
+        !self.waiting.is_empty() && self.has_room()
+    }
+
+    fn has_room(&self) -> bool {
+        self.lanes.iter().any(Lane::has_room)
     }
 
     /// A stream of the oldest connection that has one to spare.
     fn take(&mut self) -> Option<(ConnectionKey, C)> {
         let lane = self.lanes.iter_mut().find(|lane| lane.has_room())?;
         lane.calls += 1;
+        lane.reserved += 1;
         Some((lane.key, lane.connection.clone()))
     }
 }
 
 impl<C: Capacity> Lane<C> {
-    /// A call counts from when it is given its stream, and streams that others have opened count too:
-    /// those of calls that came before there was more than one connection, and the server's own.
+    /// A call counts from when it is given its stream to the end of that. Streams of others count too:
+    /// those of calls that came before there could be several connections, and those of health and load.
     fn has_room(&self) -> bool {
-        let used = self.calls.max(self.connection.open_streams());
+        let used = match self.connection.open_streams() {
+            Some(open) => open.saturating_add(self.reserved),
+            None => self.calls,
+        };
         used < self.connection.max_concurrent_streams()
     }
 }

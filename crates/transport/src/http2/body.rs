@@ -2,7 +2,6 @@ use std::fmt;
 use std::future::Future;
 use std::panic;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
@@ -13,8 +12,8 @@ use tokio::task::JoinHandle;
 use tonic::Status;
 use tonic::metadata::MetadataMap;
 
-use super::connection::Shared;
 use super::status::after_head;
+use super::streams::OpenStream;
 
 /// The body of one response: messages, then trailers.
 ///
@@ -35,7 +34,8 @@ struct Live {
     /// Polled out, but not yet given back to flow control.
     unreleased: usize,
     seen: Seen,
-    shared: Arc<Shared>,
+    /// The last: the stream has ended before it is no longer counted.
+    open: OpenStream,
 }
 
 /// How far a body has been read.
@@ -61,18 +61,14 @@ impl Drop for PumpTask {
 const RELEASE: usize = 32 << 10;
 
 impl ResponseBody {
-    pub(super) const fn new(
-        stream: RecvStream,
-        pump: Option<PumpTask>,
-        shared: Arc<Shared>,
-    ) -> Self {
+    pub(super) const fn new(stream: RecvStream, pump: Option<PumpTask>, open: OpenStream) -> Self {
         Self {
             live: Some(Live {
                 pump,
                 stream,
                 unreleased: 0,
                 seen: Seen::Head,
-                shared,
+                open,
             }),
         }
     }
@@ -142,7 +138,7 @@ impl Live {
     }
 
     fn failed(&self, error: &h2::Error) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
-        Poll::Ready(Some(Err(after_head(error, &self.shared.link))))
+        Poll::Ready(Some(Err(after_head(error, &self.open.link))))
     }
 
     fn release(&mut self) {

@@ -11,6 +11,7 @@ use tower_service::Service;
 
 use super::config::SendRequest;
 use super::link::Link;
+use super::streams::Streams;
 use super::{Head, ResponseBody, ResponseFuture};
 use crate::{Connection, RequestBody};
 
@@ -39,6 +40,7 @@ pub(super) struct Shared {
     pub(super) send: SendRequest,
     pub(super) head: Head,
     pub(super) link: Arc<Link>,
+    pub(super) streams: Streams,
     pub(super) runtime: Handle,
 }
 
@@ -66,9 +68,12 @@ impl Connection for Http2Connection {
         self.alive.shared.send.current_max_send_streams()
     }
 
-    fn open_streams(&self) -> usize {
-        // Each has a reference of its own, and all handles have one together.
-        Arc::strong_count(&self.alive.shared) - 1
+    fn open_streams(&self) -> Option<usize> {
+        Some(self.alive.shared.streams.open())
+    }
+
+    fn wake_at_stream_end(&self, cx: &Context<'_>) {
+        self.alive.shared.streams.watch(cx);
     }
 
     fn poll_max_concurrent_streams(&self, seen: usize, cx: &Context<'_>) -> Poll<usize> {

@@ -12,6 +12,7 @@ use super::body::{PumpTask, ResponseBody, clean_status_details};
 use super::connection::Shared;
 use super::pump::Pump;
 use super::status;
+use super::streams::OpenStream;
 use crate::RequestBody;
 
 /// One request on its way, until the head of its response.
@@ -33,7 +34,8 @@ struct Sent<B> {
     /// Of a body that has not ended at once, as those of most calls do.
     pump: Option<Box<Pump<B>>>,
     response: h2::client::ResponseFuture,
-    shared: Arc<Shared>,
+    /// Until its response has it.
+    open: Option<OpenStream>,
 }
 
 impl<B: RequestBody> ResponseFuture<B> {
@@ -82,7 +84,7 @@ impl<B: RequestBody> Sent<B> {
         Ok(Self {
             pump,
             response,
-            shared: Arc::clone(shared),
+            open: Some(OpenStream::new(shared)),
         })
     }
 }
@@ -107,13 +109,15 @@ impl<B: RequestBody> Sent<B> {
             Ok(response) => Ok(self.assemble(response)),
             Err(error) => {
                 let stream_id = self.response.stream_id().as_u32();
-                Err(status::before_head(&error, stream_id, &self.shared.link))
+                let open = self.open.as_ref().expect("its response has not come");
+                Err(status::before_head(&error, stream_id, &open.link))
             }
         })
     }
 
     fn assemble(&mut self, mut response: Response<h2::RecvStream>) -> Response<ResponseBody> {
         clean_status_details(response.headers_mut());
+        let open = self.open.take().expect("it comes once");
         response.map(|stream| {
             let pump = self.pump.take();
             if stream.is_end_stream() {
@@ -124,9 +128,9 @@ impl<B: RequestBody> Sent<B> {
             }
             let pump = pump.map(|mut pump| {
                 let rest = poll_fn(move |cx| pump.poll(cx));
-                PumpTask(self.shared.runtime.spawn(rest))
+                PumpTask(open.runtime.spawn(rest))
             });
-            ResponseBody::new(stream, pump, self.shared.clone())
+            ResponseBody::new(stream, pump, open)
         })
     }
 }

@@ -13,6 +13,7 @@ use super::connection::Shared;
 use super::driver::Driver;
 use super::keepalive::Keepalive;
 use super::link::Link;
+use super::streams::Streams;
 use super::wire::Tapped;
 use super::{Head, Http2Config, Http2Connection, Pace};
 use crate::Connected;
@@ -77,6 +78,7 @@ impl Opened {
             send: self.send.clone(),
             head,
             link: self.link.clone(),
+            streams: Streams::default(),
             runtime: runtime.clone(),
         });
         // Detached, but not without an owner: the handles and the calls own the connection, and

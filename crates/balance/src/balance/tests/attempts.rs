@@ -3,6 +3,7 @@
 use std::sync::atomic::Ordering;
 
 use evenkeel_core::error::{BreakerOpen, cause};
+use evenkeel_core::observe::abandon;
 use evenkeel_core::{Attempt, Outcome, WaitForReady};
 use futures_util::FutureExt;
 use tokio::task::JoinSet;
@@ -61,6 +62,60 @@ async fn an_attempt_that_outlives_its_deadline_was_too_slow() {
     drop(hanging);
     let too_slow = Outcome::Failure(Code::DeadlineExceeded);
     assert_eq!(settled(&endpoint), [(too_slow, String::new())]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_attempt_that_waits_at_its_endpoint_until_its_deadline_never_was() {
+    let endpoint = FakeEndpoint::ready("10.0.0.1:1");
+    let (channel, _changes) = round_robin(&[("a", &endpoint)]);
+    ready(&channel).await;
+    endpoint.shared.stuck.store(true, Ordering::Relaxed);
+    let second = Duration::from_secs(1);
+    let mut request = request();
+    let deadline = tokio::time::Instant::now() + second;
+    request
+        .extensions_mut()
+        .insert(Deadline(deadline.into_std()));
+    let mut waiting = Box::pin(channel.clone().call(request));
+    assert!(waiting.as_mut().now_or_never().is_none());
+    assert_eq!(channel.endpoints()[0].stats.in_flight(), 1);
+    tokio::time::advance(second).await;
+    assert!(abandon(|| drop(waiting)).is_empty(), "nobody was too slow");
+    assert_eq!(settled(&endpoint), [(Outcome::Abandoned, String::new())]);
+    let stats = &channel.endpoints()[0].stats;
+    assert_eq!(
+        (stats.in_flight(), stats.failed(), stats.abandoned()),
+        (0, 0, 0)
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_waits_at_an_endpoint_that_loses_its_connections_goes_elsewhere() {
+    for waits in [false, true] {
+        let (a, b) = (
+            FakeEndpoint::ready("10.0.0.1:1"),
+            FakeEndpoint::ready("10.0.0.2:1"),
+        );
+        let (channel, _changes) = round_robin(&[("a", &a), ("b", &b)]);
+        ready(&channel).await;
+        a.shared.stuck.store(waits, Ordering::Relaxed);
+        a.shared.lost.store(!waits, Ordering::Relaxed);
+        let mut calls = [(); 2].map(|()| in_background(&channel, request()));
+        // Both are placed; nothing else happens meanwhile.
+        for _ in 0..10 {
+            tokio::task::yield_now().await;
+        }
+        if waits {
+            a.shared.lost.store(true, Ordering::Relaxed);
+            a.shared.waiting.lock().take().unwrap().wake();
+        }
+        for call in &mut calls {
+            let answer = call.0.join_next().await.unwrap().unwrap();
+            assert_eq!(answer.unwrap(), Code::Ok);
+        }
+        assert_eq!((a.calls(), b.calls()), (0, 2));
+        assert_eq!(settled(&a)[0], (Outcome::Abandoned, String::new()));
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -65,30 +65,33 @@ pub(super) enum Event<C: Connect> {
     Waited,
     /// Of the younger ones the one at this place.
     Closed(usize, Option<CloseReason>),
-    Limit,
+    /// There may be a stream for those who wait.
+    Room,
 }
 
 /// What happens next beside the oldest connection. Cancel safe; pending for ever where there is but one.
 pub(super) async fn next<C: Connect>(
+    pool: Option<&Pool<C::Connection>>,
     several: Option<&mut Several<C>>,
     oldest: &C::Connection,
     lane: Option<&mut Lane>,
 ) -> Event<C> {
-    let (Some(several), Some(lane)) = (several, lane) else {
+    let (Some(pool), Some(several), Some(lane)) = (pool, several, lane) else {
         return pending().await;
     };
-    poll_fn(|cx| several.poll(oldest, lane, cx)).await
+    poll_fn(|cx| several.poll(pool, oldest, lane, cx)).await
 }
 
 impl<C: Connect> Several<C> {
     fn poll(
         &mut self,
+        pool: &Pool<C::Connection>,
         oldest: &C::Connection,
         lane: &mut Lane,
         cx: &mut Context<'_>,
     ) -> Poll<Event<C>> {
-        if lane.poll_limit(oldest, cx).is_ready() {
-            return Poll::Ready(Event::Limit);
+        if lane.poll_limit(oldest, cx).is_ready() || pool.poll_room(cx).is_ready() {
+            return Poll::Ready(Event::Room);
         }
         for (place, open) in self.younger.iter_mut().enumerate() {
             if let Poll::Ready(reason) = Pin::new(&mut open.closed).poll(cx) {
@@ -97,7 +100,7 @@ impl<C: Connect> Several<C> {
             if let Some(lane) = &mut open.lane
                 && lane.poll_limit(&*open.connection, cx).is_ready()
             {
-                return Poll::Ready(Event::Limit);
+                return Poll::Ready(Event::Room);
             }
         }
         if let Some(attempt) = &mut self.attempt
@@ -141,9 +144,9 @@ impl<C: Connect> Driver<C> {
     }
 
     /// No more calls go over it.
-    pub(super) fn leave(&self, connection: &Arc<C::Connection>, lane: Option<Lane>) {
+    pub(super) fn leave(&self, lane: Option<Lane>) {
         match (self.state.pool.get(), lane) {
-            (Some(pool), Some(lane)) => pool.remove(lane.key, connection),
+            (Some(pool), Some(lane)) => pool.remove(lane.key),
             _ => self.state.connection.store(None),
         }
     }
@@ -189,23 +192,25 @@ impl<C: Connect> Driver<C> {
             (Event::Waited, ..) => self.machine.waited(now(), fastrand::f64()),
             (Event::Closed(place, reason), _, Some(several)) => {
                 let closed = several.younger.remove(place);
-                self.leave(&closed.connection, closed.lane);
+                self.leave(closed.lane);
                 self.machine.lost();
                 let reason = reason.unwrap_or(CloseReason::ClosedByUs);
                 info!(endpoint = %self.state.endpoint(), reason = %chain(&reason), "one of several connections closed");
             }
-            (Event::Limit, Some(pool), _) => pool.look(),
+            (Event::Room, ..) => {}
             // Nothing happens where there is but one.
-            (Event::Attempted(Ok(_)) | Event::Closed(..) | Event::Limit, ..) => {}
+            (Event::Attempted(Ok(_)) | Event::Closed(..), ..) => {}
         }
         self.consider();
     }
 
-    /// Begins another attempt if calls wait for it, and does what the machine says of the present one.
+    /// Has those go that need not wait, begins another attempt if calls wait for it still, and does what
+    /// the machine says of the present one.
     pub(super) fn consider(&mut self) {
         let Some(pool) = self.state.pool.get() else {
             return;
         };
+        pool.look();
         if self.machine.attempt() == Attempt::None && pool.wants_another() {
             self.machine.another(now(), fastrand::f64());
         }

@@ -2,9 +2,11 @@
 
 mod threads;
 
-use std::pin::pin;
+use std::pin::{Pin, pin};
+use std::sync::atomic::AtomicBool;
 use std::task::Waker;
 
+use http_body::{Body, Frame};
 use parking_lot::Mutex;
 
 use super::*;
@@ -19,10 +21,17 @@ type Answer = oneshot::Sender<Result<Connected<Peer>, ConnectError>>;
 #[derive(Clone)]
 struct Peer {
     number: i32,
-    limit: Arc<Mutex<(usize, Option<Waker>)>>,
-    /// Streams that are open and were not counted.
-    early: Arc<AtomicUsize>,
+    limit: Watched,
+    open: Watched,
+    /// Says nothing when a stream ends.
+    is_silent: Arc<AtomicBool>,
 }
+
+/// A number, and who wants to know of another one.
+type Watched = Arc<Mutex<(usize, Option<Waker>)>>;
+
+/// A stream that is open until this is dropped: the body of a response, without an end.
+struct Open(Peer);
 
 impl Connect for Dialler {
     type Connection = Peer;
@@ -36,20 +45,26 @@ impl Connect for Dialler {
 }
 
 impl Connection for Peer {
-    type ResponseBody = http_body_util::combinators::UnsyncBoxBody<Bytes, Status>;
-    type Future<B: RequestBody> = BoxFuture<'static, Result<Response<Self::ResponseBody>, Status>>;
+    type ResponseBody = Open;
+    type Future<B: RequestBody> = BoxFuture<'static, Result<Response<Open>, Status>>;
 
     fn send<B: RequestBody>(&self, _: Request<B>) -> Self::Future<B> {
-        let by = self.number.to_string();
-        async { Err(Status::unimplemented(by)) }.boxed()
+        let open = self.open();
+        async { Ok(Response::new(open)) }.boxed()
     }
 
     fn max_concurrent_streams(&self) -> usize {
         self.limit.lock().0
     }
 
-    fn open_streams(&self) -> usize {
-        self.early.load(Ordering::Relaxed)
+    fn open_streams(&self) -> Option<usize> {
+        Some(self.open.lock().0)
+    }
+
+    fn wake_at_stream_end(&self, cx: &Context<'_>) {
+        if !self.is_silent.load(Ordering::Relaxed) {
+            self.open.lock().1 = Some(cx.waker().clone());
+        }
     }
 
     fn poll_max_concurrent_streams(&self, seen: usize, cx: &Context<'_>) -> Poll<usize> {
@@ -62,7 +77,44 @@ impl Connection for Peer {
     }
 }
 
+impl Drop for Open {
+    fn drop(&mut self) {
+        let mut open = self.0.open.lock();
+        open.0 -= 1;
+        if let Some(waker) = open.1.take() {
+            waker.wake();
+        }
+    }
+}
+
+impl Body for Open {
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        Poll::Pending
+    }
+}
+
 impl Peer {
+    fn new(number: i32, streams: usize) -> Self {
+        Self {
+            number,
+            limit: Arc::new(Mutex::new((streams, None))),
+            open: Arc::default(),
+            is_silent: Arc::default(),
+        }
+    }
+
+    /// A stream that nobody was given.
+    fn open(&self) -> Open {
+        self.open.lock().0 += 1;
+        Open(self.clone())
+    }
+
     fn allow(&self, streams: usize) {
         let mut limit = self.limit.lock();
         limit.0 = streams;
@@ -86,6 +138,7 @@ struct Line {
 
 /// An attempt that was admitted.
 struct Call {
+    running: Option<Open>,
     sender: crate::Connected<Peer>,
     _admission: Admission<Peer>,
 }
@@ -93,20 +146,39 @@ struct Call {
 impl Call {
     /// The number of the connection that it goes over, if it need not wait.
     async fn over(&mut self) -> Option<i32> {
+        if self.running.is_none() && self.is_ready().await {
+            let sent = self
+                .sender
+                .call(Request::new(Full::new(Bytes::new())))
+                .now_or_never();
+            self.running = Some(sent.unwrap().unwrap().into_body());
+        }
+        self.running.as_ref().map(|running| running.0.number)
+    }
+
+    /// Whether it need not wait.
+    async fn is_ready(&mut self) -> bool {
+        match self.poll_ready().await {
+            Poll::Ready(ready) => {
+                ready.unwrap();
+                true
+            }
+            Poll::Pending => false,
+        }
+    }
+
+    /// Whether there is no connection left that it could wait for.
+    async fn is_left_behind(&mut self) -> bool {
+        match self.poll_ready().await {
+            Poll::Ready(Err(status)) => cause::<LeftBehind>(&status).is_some(),
+            _ => false,
+        }
+    }
+
+    async fn poll_ready(&mut self) -> Poll<Result<(), Status>> {
         settled().await;
         let mut cx = Context::from_waker(Waker::noop());
-        let sender: &mut dyn Service<
-            Request<Full<Bytes>>,
-            Response = _,
-            Error = Status,
-            Future = <Peer as Connection>::Future<Full<Bytes>>,
-        > = &mut self.sender;
-        let Poll::Ready(Ok(())) = sender.poll_ready(&mut cx) else {
-            return None;
-        };
-        let sent = sender.call(Request::new(Full::new(Bytes::new())));
-        let answer = sent.now_or_never().unwrap();
-        Some(answer.map(drop).unwrap_err().message().parse().unwrap())
+        Service::<Request<Full<Bytes>>>::poll_ready(&mut self.sender, &mut cx)
     }
 }
 
@@ -143,6 +215,7 @@ impl Test {
     fn begin(&self) -> Call {
         let (sender, admission) = self.subchannel.admit(Admit::Normally).unwrap();
         Call {
+            running: None,
             sender,
             _admission: admission,
         }
@@ -162,11 +235,7 @@ impl Test {
     async fn answer(&mut self, streams: usize) -> Line {
         let answer = self.dial().await;
         let (close, closed) = oneshot::channel();
-        let peer = Peer {
-            number: self.connections,
-            limit: Arc::new(Mutex::new((streams, None))),
-            early: Arc::default(),
-        };
+        let peer = Peer::new(self.connections, streams);
         self.connections += 1;
         let connected = Connected::new(peer.clone(), closed);
         answer.send(Ok(connected)).ok().unwrap();
@@ -210,11 +279,7 @@ async fn attempts_are_one_at_a_time_until_there_are_enough() {
     assert!(!test.dials().await, "one at a time");
     // Unanswered, it is lost: the fake connector panics then.
     let (_close, closed) = oneshot::channel();
-    let peer = Peer {
-        number: 1,
-        limit: Arc::new(Mutex::new((1, None))),
-        early: Arc::default(),
-    };
+    let peer = Peer::new(1, 1);
     second.send(Ok(Connected::new(peer, closed))).ok().unwrap();
     assert_eq!(calls[1].over().await, Some(1));
     test.connections = 2;
@@ -327,8 +392,7 @@ async fn one_that_is_lost_takes_nobody_with_it_but_the_last_does() {
     assert!(test.dials().await, "for the call that waits");
     let dial = test.dial().await;
     drop(second.close);
-    // From the connection that is lost its request comes back unsent.
-    assert_eq!(waiting.over().await, Some(1));
+    assert!(waiting.is_left_behind().await);
     assert_eq!(test.state(), ConnectivityState::Connecting);
     assert!(test.subchannel.admit(Admit::Normally).is_err());
     let (_close, closed) = oneshot::channel();
@@ -396,16 +460,15 @@ async fn another_number_counts_at_once_and_closes_none() {
 #[tokio::test(start_paused = true)]
 async fn streams_from_before_there_could_be_several_count_until_they_end() {
     let (mut test, first) = Test::connected(1, 1).await;
-    first.peer.early.store(1, Ordering::Relaxed);
+    let early = first.peer.open();
     test.subchannel.allow_connections(2);
     settled().await;
     let mut call = test.begin();
     assert_eq!(call.over().await, None);
     let dial = test.dial().await;
-    // The next call finds that it has ended, and is the next to wait.
-    first.peer.early.store(0, Ordering::Relaxed);
-    let mut other = test.begin();
+    drop(early);
     assert_eq!(call.over().await, Some(0));
+    let mut other = test.begin();
     assert_eq!(other.over().await, None);
     drop(call);
     assert_eq!(other.over().await, Some(0));
@@ -415,14 +478,106 @@ async fn streams_from_before_there_could_be_several_count_until_they_end() {
 #[tokio::test(start_paused = true)]
 async fn disconnecting_lets_go_of_all_of_them() {
     let (mut test, first) = Test::connected(3, 1).await;
-    let _calls = [test.begin(), test.begin()];
+    let mut calls = vec![test.begin(), test.begin()];
     let second = test.answer(1).await;
-    let mut waiting = test.begin();
+    let (mut given, mut waiting) = (test.begin(), test.begin());
     let dial = test.dial().await;
+    drop(calls.remove(0));
+    assert!(given.is_ready().await);
     test.subchannel.disconnect();
     settled().await;
     assert_eq!(test.state(), ConnectivityState::Idle);
     assert!(first.close.is_closed() && second.close.is_closed() && dial.is_closed());
-    assert_eq!(waiting.over().await, Some(0), "nobody waits any longer");
+    assert!(waiting.is_left_behind().await, "nobody waits any longer");
+    // What has a stream has it still: from what is closed, the request would come back unsent.
+    assert_eq!(given.over().await, Some(0));
     assert!(test.subchannel.admit(Admit::Normally).is_err());
+}
+
+/// With one call that has a stream and was not counted, and one that waits for it in vain: no other
+/// connection could be made.
+async fn waits_for_an_uncounted_one() -> (Test, Line, Call, Call) {
+    let (mut test, first) = Test::connected(1, 1).await;
+    let mut early = test.begin();
+    assert_eq!(early.over().await, Some(0));
+    test.subchannel.allow_connections(2);
+    settled().await;
+    let mut waiting = test.begin();
+    test.dial().await.send(Err(refused())).ok().unwrap();
+    assert_eq!(waiting.over().await, None);
+    (test, first, early, waiting)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_waits_goes_when_a_call_ends_that_was_not_counted() {
+    let (test, _first, early, mut waiting) = waits_for_an_uncounted_one().await;
+    drop(early);
+    assert_eq!(waiting.over().await, Some(0));
+    let mut next = test.begin();
+    assert_eq!(next.over().await, None);
+    drop(waiting);
+    assert_eq!(next.over().await, Some(0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_waits_goes_when_the_backoff_ends_if_there_is_a_stream_by_then() {
+    let (mut test, first) = Test::connected(1, 1).await;
+    first.peer.is_silent.store(true, Ordering::Relaxed);
+    let early = first.peer.open();
+    test.subchannel.allow_connections(2);
+    settled().await;
+    let mut waiting = test.begin();
+    test.dial().await.send(Err(refused())).ok().unwrap();
+    settled().await;
+    drop(early);
+    assert_eq!(waiting.over().await, None, "nobody has looked");
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert_eq!(waiting.over().await, Some(0));
+    assert!(!test.dials().await, "nobody waits for another connection");
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_stream_is_given_to_one_call_though_it_has_not_opened_it() {
+    let (mut test, first) = Test::connected(2, 1).await;
+    let early = first.peer.open();
+    let [mut a, mut b, mut c] = [test.begin(), test.begin(), test.begin()];
+    let _dial = test.dial().await;
+    drop(early);
+    assert!(a.is_ready().await);
+    assert!(!b.is_ready().await);
+    assert!(!test.begin().is_ready().await);
+    assert_eq!(a.over().await, Some(0));
+    assert!(!b.is_ready().await);
+    // Given up before it is sent.
+    drop(a);
+    assert!(b.is_ready().await);
+    drop(b);
+    assert_eq!(c.over().await, Some(0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_is_settled_at_its_head_has_its_stream_until_its_body_ends() {
+    let (test, _first) = Test::connected(2, 1).await;
+    let mut call = test.begin();
+    assert_eq!(call.over().await, Some(0));
+    let body = call.running.take();
+    drop(call);
+    let mut next = test.begin();
+    assert_eq!(next.over().await, None);
+    drop(body);
+    assert_eq!(next.over().await, Some(0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_stream_of_the_health_check_counts_and_is_given_when_it_ends() {
+    let (mut test, first) = Test::connected(2, 2).await;
+    test.subchannel.check_health(Some(&"".into()));
+    settled().await;
+    assert_eq!(first.peer.open_streams(), Some(1));
+    let mut calls = [test.begin(), test.begin()];
+    assert_eq!(calls[0].over().await, Some(0));
+    assert_eq!(calls[1].over().await, None);
+    let _dial = test.dial().await;
+    test.subchannel.check_health(None);
+    assert_eq!(calls[1].over().await, Some(0));
 }

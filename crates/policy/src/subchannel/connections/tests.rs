@@ -8,7 +8,7 @@ use super::*;
 
 /// A connection whose peer says how many streams it lets be open.
 #[derive(Clone, Debug, Default)]
-struct Fake(Rc<(Cell<usize>, Cell<usize>)>);
+struct Fake(Rc<(Cell<usize>, Cell<Option<usize>>)>);
 
 impl Fake {
     fn allowing(streams: usize) -> Self {
@@ -22,7 +22,7 @@ impl Fake {
     }
 
     fn open(&self, streams: usize) {
-        self.0.1.set(streams);
+        self.0.1.set(Some(streams));
     }
 
     fn is(&self, other: &Self) -> bool {
@@ -35,7 +35,7 @@ impl Capacity for Fake {
         self.0.0.get()
     }
 
-    fn open_streams(&self) -> usize {
+    fn open_streams(&self) -> Option<usize> {
         self.0.1.get()
     }
 }
@@ -73,7 +73,7 @@ fn a_call_takes_the_oldest_connection_that_has_a_stream_to_spare() {
         .map(|_| begin(&mut calls, &fakes).map(|(place, _)| place))
         .collect();
     assert_eq!(places, [Ok(0), Ok(0), Ok(2), Err("wait")]);
-    calls.end(keys[0]);
+    calls.end(keys[0], true);
     assert_eq!(begin(&mut calls, &fakes), Ok((0, keys[0])));
 }
 
@@ -95,7 +95,7 @@ fn who_waits_goes_first_and_in_order() {
     assert_eq!(begin(&mut calls, &fakes), Err("wait"), "others wait");
     let next: Vec<_> = std::iter::from_fn(|| calls.give()).map(|it| it.0).collect();
     assert_eq!(next, ['a', 'b']);
-    calls.end(keys[0]);
+    calls.end(keys[0], true);
     assert_eq!(calls.give().unwrap().0, 'c');
     assert!(calls.give().is_none());
 }
@@ -107,7 +107,7 @@ fn a_call_that_is_given_up_while_it_waits_lets_the_others_pass() {
     let (first, second) = (wait(&mut calls, 'a'), wait(&mut calls, 'b'));
     assert!(calls.leave(first));
     assert!(!calls.leave(first), "once");
-    calls.end(keys[0]);
+    calls.end(keys[0], true);
     assert_eq!(calls.give().unwrap().0, 'b');
     assert!(!calls.leave(second), "it has its stream");
 }
@@ -159,23 +159,50 @@ fn a_new_limit_of_the_peer_counts_for_the_next_call() {
     }
     fakes[0].allow(1);
     for _ in 0..2 {
-        calls.end(keys[0]);
+        calls.end(keys[0], true);
         assert_eq!(begin(&mut calls, &fakes), Err("wait"));
     }
-    calls.end(keys[0]);
+    calls.end(keys[0], true);
     assert_eq!(begin(&mut calls, &fakes), Ok((0, keys[0])));
 }
 
 #[test]
 fn streams_that_others_have_opened_count_too() {
-    let (mut calls, fakes, _) = connected(1, &[2]);
+    let (mut calls, fakes, keys) = connected(1, &[2]);
     fakes[0].open(1);
-    // A call that is given a stream may not have opened it yet: it is not counted twice.
     assert!(begin(&mut calls, &fakes).is_ok());
-    fakes[0].open(2);
     assert_eq!(begin(&mut calls, &fakes), Err("wait"));
+    fakes[0].open(2);
+    calls.opened(keys[0]);
+    assert_eq!(begin(&mut calls, &fakes), Err("wait"));
+    // That of the other one has ended.
     fakes[0].open(1);
     assert!(begin(&mut calls, &fakes).is_ok());
+}
+
+#[test]
+fn a_stream_is_given_to_one_call_though_it_has_not_opened_it() {
+    let (mut calls, fakes, keys) = connected(1, &[2]);
+    fakes[0].open(2);
+    for call in ['a', 'b', 'c'] {
+        wait(&mut calls, call);
+    }
+    fakes[0].open(1);
+    assert!(calls.is_due());
+    assert_eq!(calls.give().unwrap().0, 'a');
+    assert!(calls.give().is_none(), "the only one is given");
+    assert!(!calls.is_due());
+    // It is given up before it is sent.
+    calls.end(keys[0], false);
+    assert_eq!(calls.give().unwrap().0, 'b');
+    fakes[0].open(2);
+    calls.opened(keys[0]);
+    assert!(calls.give().is_none());
+    // Settled at its head: its stream is open for as long as its body lives.
+    calls.end(keys[0], true);
+    assert!(calls.give().is_none());
+    fakes[0].open(1);
+    assert_eq!(calls.give().unwrap().0, 'c');
 }
 
 #[test]
@@ -188,7 +215,7 @@ fn only_the_last_connection_takes_those_who_wait_with_it() {
     assert_eq!(calls.remove(keys[1]), ['a', 'b']);
     assert_eq!(begin(&mut calls, &fakes), Err("nowhere"));
     // The calls that were on them end later.
-    calls.end(keys[0]);
+    calls.end(keys[0], true);
 }
 
 #[derive(Clone, Debug)]
@@ -241,7 +268,7 @@ proptest! {
                     prop_assert!(calls.leave(number));
                 }
                 Event::Ends(place) if !running.is_empty() => {
-                    calls.end(running.swap_remove(place.index(running.len())));
+                    calls.end(running.swap_remove(place.index(running.len())), true);
                 }
                 Event::Connected(limit) if connections.len() < calls.most() => {
                     let fake = Fake::allowing(limit);
