@@ -82,8 +82,14 @@ impl Call {
         }
     }
 
-    /// It waits, as far as can be told.
-    fn waits(&mut self) -> bool {
+    /// It waits still when as much has happened elsewhere as it would take: a connection is made and has
+    /// a call answered.
+    async fn waits(&mut self) -> bool {
+        let elsewhere = server(1).await;
+        for _ in 0..2 {
+            let other = channel(&elsewhere, "{}").await;
+            drop(run(&other, 1).await);
+        }
         self.running.is_none() && (&mut self.answer).now_or_never().is_none()
     }
 }
@@ -155,7 +161,7 @@ async fn calls_that_all_connections_are_full_for_wait_and_go_in_order() {
     let mut running = run(&channel, 2).await;
     let mut waiting = begin(&channel, 3).await;
     for mut call in std::mem::take(&mut waiting) {
-        assert!(call.waits());
+        assert!(call.waits().await);
         assert_eq!(server.seen().in_flight, 2);
         drop(running.remove(0));
         call.runs().await;
@@ -184,7 +190,7 @@ async fn without_the_setting_or_with_one_there_is_one_connection() {
         let channel = channel(&server, &config).await;
         let mut running = run(&channel, 1).await;
         let mut waiting = Call::begin(&channel).await;
-        assert!(waiting.waits());
+        assert!(waiting.waits().await);
         running.clear();
         waiting.runs().await;
         assert_eq!(server.seen().accepted, 1, "{config}");
@@ -202,14 +208,14 @@ async fn more_than_the_limit_of_the_channel_counts_as_the_limit() {
         .unwrap();
     let _running = run(&limited, 2).await;
     let mut waiting = Call::begin(&limited).await;
-    assert!(waiting.waits());
+    assert!(waiting.waits().await);
     assert_eq!(server.seen().accepted, 2);
 
     assert_eq!(SubchannelConfig::default().connection_limit, 10);
     let unlimited = channel(&server, &config(1_000)).await;
     let _more = run(&unlimited, 10).await;
     let mut waiting = Call::begin(&unlimited).await;
-    assert!(waiting.waits());
+    assert!(waiting.waits().await);
     assert_eq!(server.seen().accepted, 12);
 }
 
@@ -219,10 +225,10 @@ async fn another_number_counts_for_connections_that_there_are() {
     let channel = channel(&server, &config(2)).await;
     let mut running = run(&channel, 2).await;
     let mut waiting = begin(&channel, 2).await;
-    assert!(waiting[0].waits());
+    assert!(waiting[0].waits().await);
     channel.update_service_config(&config(3)).unwrap();
     waiting[0].runs().await;
-    assert!(waiting[1].waits());
+    assert!(waiting[1].waits().await);
     // A lower one closes none.
     channel.update_service_config("{}").unwrap();
     running.clear();
@@ -239,9 +245,13 @@ async fn raising_it_from_one_counts_without_a_new_connection() {
     let _early = run(&channel, 1).await;
     channel.update_service_config(&config(2)).unwrap();
     // The update has to reach the subchannel: until then calls wait on the connection.
-    for _ in 0..20 {
-        tokio::task::yield_now().await;
-    }
+    within("another connection", async {
+        while server.seen().accepted < 2 {
+            let _call = Call::begin(&channel).await;
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
     let _late = run(&channel, 1).await;
     assert_eq!(server.seen().accepted, 2);
 }
@@ -264,7 +274,7 @@ async fn when_the_last_connection_is_lost_who_waits_is_sent_again_or_fails_with_
     let channel = channel(&server, &config(2)).await;
     let _running = run(&channel, 2).await;
     let mut waiting = Call::begin(&channel).await;
-    assert!(waiting.waits());
+    assert!(waiting.waits().await);
     server.kill().await;
     let answer = within("the answer", &mut waiting.answer).await;
     assert_eq!(answer.unwrap_err().code(), Code::Unavailable);
