@@ -118,20 +118,15 @@ impl<C: Connect> Driver<C> {
     }
 
     /// Until this connection, the oldest one, is lost.
-    async fn serve(&mut self, open: Open<C::Connection>) {
-        let Open {
-            connection,
-            mut closed,
-            mut lane,
-        } = open;
-        self.enter(&connection, &mut lane);
+    async fn serve(&mut self, mut open: Open<C::Connection>) {
+        self.enter(&open.connection, &mut open.lane);
         // These end with the connection, before anything is said of that.
-        let mut load = LoadReports::new(&connection, &self.state);
-        let mut health = HealthChecks::new(&connection, &self.state);
+        let mut load = LoadReports::new(&open.connection, &self.state);
+        let mut health = HealthChecks::new(&open.connection, &self.state);
         let reason = loop {
             tokio::select! {
                 biased;
-                reason = &mut closed => break reason.ok(),
+                reason = &mut open.closed => break reason.ok(),
                 ask = self.state.asked() => match ask {
                     Ask::Connect => {}
                     // That of another one: a connection that lives has reset its own.
@@ -140,10 +135,10 @@ impl<C: Connect> Driver<C> {
                         self.consider();
                     }
                     Ask::Stream => {
-                        load.follow(&connection, &self.state);
-                        health.follow(&connection, &self.state);
+                        load.follow(&open.connection, &self.state);
+                        health.follow(&open.connection, &self.state);
                     }
-                    Ask::Scale => self.enter(&connection, &mut lane),
+                    Ask::Scale => self.enter(&open.connection, &mut open.lane),
                     Ask::Disconnect => {
                         self.leave_all();
                         return self.machine.disconnect();
@@ -154,8 +149,8 @@ impl<C: Connect> Driver<C> {
                 event = several::next(
                     self.state.pool.get().map(|pool| &**pool),
                     self.several.as_deref_mut(),
-                    &connection,
-                    lane.as_mut(),
+                    &open.connection,
+                    open.lane.as_mut(),
                 ) => {
                     self.take(event);
                 }
@@ -164,8 +159,8 @@ impl<C: Connect> Driver<C> {
         drop((load, health));
         // From here on requests come back unsent, if there is no other connection; those on the old one
         // run to their end.
-        self.leave(lane);
-        drop(connection);
+        self.leave(open.lane.take());
+        drop(open);
         self.machine.lost();
         let endpoint = self.state.endpoint();
         let reason = reason.unwrap_or(CloseReason::ClosedByUs);

@@ -1,8 +1,10 @@
 //! The health that a server streams of itself (gRFC A17).
 
 use std::convert::Infallible;
+use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::task::Poll;
 
 use evenkeel_core::error::NotHealthy;
 use evenkeel_core::error::NotHealthyReason::NotAnswered;
@@ -72,13 +74,17 @@ impl HealthChecks {
     }
 
     /// Takes in what comes, for ever. Cancel safe.
-    pub(super) async fn run(&mut self) -> Infallible {
-        if let Some(watch) = &mut self.watch {
-            watch.reading.as_mut().await;
-            self.watch = None;
-            self.is_unknown = true;
-        }
-        std::future::pending().await
+    pub(super) fn run(&mut self) -> impl Future<Output = Infallible> {
+        // Not an async block, which would keep more: every connection has one.
+        poll_fn(|cx| {
+            if let Some(watch) = &mut self.watch
+                && watch.reading.as_mut().poll(cx).is_ready()
+            {
+                self.watch = None;
+                self.is_unknown = true;
+            }
+            Poll::Pending
+        })
     }
 }
 

@@ -1,8 +1,10 @@
 //! Load reports that the server streams beside its calls (ORCA, gRFC A51).
 
 use std::convert::Infallible;
+use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use evenkeel_core::ConnectivityState;
@@ -54,13 +56,17 @@ impl LoadReports {
     }
 
     /// Takes in what comes, for ever. Cancel safe.
-    pub(super) async fn run(&mut self) -> Infallible {
-        if let Some(stream) = &mut self.stream {
-            stream.reading.as_mut().await;
-            self.stream = None;
-            self.is_unknown = true;
-        }
-        std::future::pending().await
+    pub(super) fn run(&mut self) -> impl Future<Output = Infallible> {
+        // Not an async block, which would keep more: every connection has one.
+        poll_fn(|cx| {
+            if let Some(stream) = &mut self.stream
+                && stream.reading.as_mut().poll(cx).is_ready()
+            {
+                self.stream = None;
+                self.is_unknown = true;
+            }
+            Poll::Pending
+        })
     }
 }
 

@@ -1,6 +1,6 @@
 //! Connections beside the first one, for calls that wait for a stream (gRFC A105).
 
-use std::future::{pending, poll_fn};
+use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -70,16 +70,18 @@ pub(super) enum Event<C: Connect> {
 }
 
 /// What happens next beside the oldest connection. Cancel safe; pending for ever where there is but one.
-pub(super) async fn next<C: Connect>(
+pub(super) fn next<C: Connect>(
     pool: Option<&Pool<C::Connection>>,
     several: Option<&mut Several<C>>,
     oldest: &C::Connection,
     lane: Option<&mut Lane>,
-) -> Event<C> {
-    let (Some(pool), Some(several), Some(lane)) = (pool, several, lane) else {
-        return pending().await;
-    };
-    poll_fn(|cx| several.poll(pool, oldest, lane, cx)).await
+) -> impl Future<Output = Event<C>> {
+    let mut all = pool.zip(several).zip(lane);
+    // Not an async block, which would keep more: every connection has one.
+    poll_fn(move |cx| match &mut all {
+        Some(((pool, several), lane)) => several.poll(pool, oldest, lane, cx),
+        None => Poll::Pending,
+    })
 }
 
 impl<C: Connect> Several<C> {
