@@ -33,13 +33,16 @@ pub(super) fn drive<C: Connect>(
     };
     async move {
         let _closes = closes;
-        let mut connected = None;
         loop {
             match driver.machine.step() {
                 Step::Idle => driver.idle().await,
-                Step::Dial { until } => connected = driver.dial(until).await,
-                Step::Serve => match connected.take().or_else(|| driver.oldest()) {
-                    Some(connected) => driver.serve(connected).await,
+                Step::Dial { until } => {
+                    if let Some(open) = driver.dial(until).await {
+                        driver.serve(open).await;
+                    }
+                }
+                Step::Serve => match driver.oldest() {
+                    Some(open) => driver.serve(open).await,
                     None => driver.machine.lost(),
                 },
                 Step::Wait { until } => driver.wait(until).await,
@@ -150,7 +153,7 @@ impl<C: Connect> Driver<C> {
                     self.state.pool.get().map(|pool| &**pool),
                     self.several.as_deref_mut(),
                     &open.connection,
-                    open.lane.as_mut(),
+                    open.lane.as_deref_mut(),
                 ) => {
                     self.take(event);
                 }

@@ -22,7 +22,7 @@ pub(super) struct Open<H> {
     pub(super) connection: Arc<H>,
     pub(super) closed: oneshot::Receiver<CloseReason>,
     /// If it is one of several, or of several that may be.
-    pub(super) lane: Option<Lane>,
+    pub(super) lane: Option<Box<Lane>>,
 }
 
 pub(super) struct Lane {
@@ -123,13 +123,13 @@ impl<C: Connect> Several<C> {
 
 impl<C: Connect> Driver<C> {
     /// Has calls sent over a connection: directly, or if there may be several, as one of those.
-    pub(super) fn enter(&mut self, connection: &Arc<C::Connection>, lane: &mut Option<Lane>) {
+    pub(super) fn enter(&mut self, connection: &Arc<C::Connection>, lane: &mut Option<Box<Lane>>) {
         let pool = self.state.pool.get();
         match pool.filter(|pool| lane.is_some() || pool.most() > 1) {
             None => self.state.connection.store(Some(connection.clone())),
             Some(pool) => {
                 if lane.is_none() {
-                    *lane = Some(join(pool, connection));
+                    *lane = Some(Box::new(join(pool, connection)));
                     // Only now: there is always one of the two to be found.
                     self.state.connection.store(None);
                 }
@@ -146,7 +146,7 @@ impl<C: Connect> Driver<C> {
     }
 
     /// No more calls go over it.
-    pub(super) fn leave(&self, lane: Option<Lane>) {
+    pub(super) fn leave(&self, lane: Option<Box<Lane>>) {
         match (self.state.pool.get(), lane) {
             (Some(pool), Some(lane)) => pool.remove(lane.key),
             _ => self.state.connection.store(None),
@@ -183,7 +183,7 @@ impl<C: Connect> Driver<C> {
         match (event, self.state.pool.get(), &mut self.several) {
             (Event::Attempted(Ok(connected)), Some(pool), Some(several)) => {
                 let mut open = Open::new(connected);
-                open.lane = Some(join(pool, &open.connection));
+                open.lane = Some(Box::new(join(pool, &open.connection)));
                 several.younger.push(open);
                 let connections = several.younger.len() + 1;
                 info!(endpoint = %self.state.endpoint(), connections, "connected once more");
