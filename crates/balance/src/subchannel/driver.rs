@@ -2,6 +2,7 @@
 
 mod several;
 
+use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -23,36 +24,42 @@ pub(super) fn drive<C: Connect>(
     state: Arc<State<C::Connection>>,
     means: Arc<Means<C>>,
 ) -> impl Future<Output = ()> + Send + 'static {
-    let closes = CloseOnDrop(state.clone());
     let mut driver = Driver {
-        state,
+        state: CloseOnDrop(state),
         machine: Machine::new(means.config.backoff),
         means,
         failing: false,
         several: None,
     };
     async move {
-        let _closes = closes;
         loop {
-            match driver.machine.step() {
-                Step::Idle => driver.idle().await,
-                Step::Dial { until } => {
-                    if let Some(open) = driver.dial(until).await {
-                        driver.serve(open).await;
-                    }
+            let open = match driver.machine.step() {
+                Step::Idle => {
+                    driver.idle().await;
+                    None
                 }
-                Step::Serve => match driver.oldest() {
-                    Some(open) => driver.serve(open).await,
-                    None => driver.machine.lost(),
-                },
-                Step::Wait { until } => driver.wait(until).await,
+                Step::Dial { until } => driver.dial(until).await,
+                Step::Serve => {
+                    let oldest = driver.oldest();
+                    if oldest.is_none() {
+                        driver.machine.lost();
+                    }
+                    oldest
+                }
+                Step::Wait { until } => {
+                    driver.wait(until).await;
+                    None
+                }
+            };
+            if let Some(open) = open {
+                driver.serve(open).await;
             }
         }
     }
 }
 
 struct Driver<C: Connect> {
-    state: Arc<State<C::Connection>>,
+    state: CloseOnDrop<C::Connection>,
     means: Arc<Means<C>>,
     machine: Machine,
     /// Whether the last attempt failed: it is logged once, not at every retry.
@@ -198,6 +205,14 @@ impl<C: Connect> Driver<C> {
 /// Leaves an endpoint whose task is gone in SHUTDOWN, so that nobody waits for it: after a panic of
 /// the connector, or when the runtime ends.
 struct CloseOnDrop<H>(Arc<State<H>>);
+
+impl<H> Deref for CloseOnDrop<H> {
+    type Target = Arc<State<H>>;
+
+    fn deref(&self) -> &Arc<State<H>> {
+        &self.0
+    }
+}
 
 impl<H> Drop for CloseOnDrop<H> {
     fn drop(&mut self) {
