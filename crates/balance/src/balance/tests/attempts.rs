@@ -119,6 +119,22 @@ async fn who_waits_at_an_endpoint_that_loses_its_connections_goes_elsewhere() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_waits_at_the_only_endpoint_when_its_connections_are_lost_waits_for_its_next_report() {
+    let endpoint = FakeEndpoint::ready("10.0.0.1:1");
+    let (channel, _changes) = round_robin(&[("a", &endpoint)]);
+    ready(&channel).await;
+    endpoint.shared.lost.store(true, Ordering::Relaxed);
+    let mut waiting = in_background(&channel, request());
+    tokio::time::advance(Duration::from_secs(60)).await;
+    assert!(!waiting.is_finished());
+    endpoint.shared.lost.store(false, Ordering::Relaxed);
+    endpoint.set(ConnectivityState::Connecting, None);
+    state(&channel, ConnectivityState::Connecting).await;
+    endpoint.set(ConnectivityState::Ready, None);
+    assert_eq!(waiting.end().await.unwrap(), Code::Ok);
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_never_left_says_nothing_about_its_endpoint() {
     let (a, b) = (
         FakeEndpoint::ready("10.0.0.1:1"),
