@@ -7,11 +7,12 @@ use crate::ledger::{Load, Outcome, executions};
 use crate::retrying;
 
 const SERVERS: usize = 5;
-const CALLERS: usize = 64;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn graceful_restarts_fail_none_of_50_000_calls_and_execute_none_twice() {
     const CALLS: u64 = 50_000;
+    // So many that a server that reads has many calls at a time: that is what takes the least time.
+    const CALLERS: usize = 64;
     let mut servers = servers(SERVERS).await;
     let config = config("round_robin", &retrying(r#""UNAVAILABLE""#));
     let channel = channel(&servers, &config).await;
@@ -39,6 +40,8 @@ async fn graceful_restarts_fail_none_of_50_000_calls_and_execute_none_twice() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn killed_servers_fail_no_call_and_only_its_policy_executes_one_again() {
+    // Fewer calls: what takes time here is that killed servers are connected again.
+    const CALLERS: usize = 16;
     let hedging = r#""hedgingPolicy": {"maxAttempts": 4, "hedgingDelay": "0.5s",
         "nonFatalStatusCodes": ["UNAVAILABLE"]}"#;
     for method in [retrying(r#""UNAVAILABLE""#), hedging.to_owned()] {
