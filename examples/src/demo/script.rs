@@ -32,12 +32,13 @@ pub(super) async fn play(args: Show) -> Result<ExitCode, Error> {
     let seconds = if args.quick { 10.0 } else { args.seconds };
     let registry = Registry::new(args.etcd.as_deref());
     let config = registry::service_config(args.service_config.as_deref())?;
-    let channel = registry.channel(&args.service, config)?;
     let registrar = registry.registrar()?;
     let fleet = Fleet::start(&*registrar, &args.service, &WEIGHTS).await?;
     for member in &fleet.members {
         registry.confirm(member.registration()).await?;
     }
+    // Its first list has all of them: one that was empty would fail calls until the next.
+    let channel = registry.channel(&args.service, config)?;
 
     let mut screen = Screen::new(args.plain);
     let heading = format!(
