@@ -4,7 +4,6 @@
 
 mod kill;
 mod outage;
-mod process;
 
 use std::time::Duration;
 
@@ -18,7 +17,7 @@ use tokio::time::timeout;
 use tokio_stream::wrappers::ReceiverStream;
 
 use crate::{COURSE, Client, all_ready, call, calls, list, served_by, until};
-use process::Process;
+use evenkeel_tests::Process;
 
 fn config(etcd: &EtcdServer) -> EtcdConfig {
     EtcdConfig {
@@ -37,7 +36,7 @@ fn channel(etcd: &EtcdServer) -> Channel {
 async fn three(etcd: &EtcdServer) -> Vec<Process> {
     let mut processes = Vec::new();
     for weight in [10.0, 20.0, 30.0] {
-        processes.push(Process::start(etcd, weight).await);
+        processes.push(Process::start(&config(etcd), weight).await);
     }
     processes
 }
@@ -81,7 +80,7 @@ async fn a_new_server_gets_calls_within_a_second_of_registering() {
     let Some(etcd) = EtcdServer::start().await else {
         return;
     };
-    let _first = Process::start(&etcd, 1.0).await;
+    let _first = Process::start(&config(&etcd), 1.0).await;
     let channel = channel(&etcd);
     all_ready(&channel, 1).await;
     let mut client = Client::new(channel);
@@ -90,7 +89,7 @@ async fn a_new_server_gets_calls_within_a_second_of_registering() {
         // From before it is written to its first call: the second that the issue allows.
         let name = new.server.name().to_owned();
         let called = async {
-            new.register(&etcd);
+            new.register(&config(&etcd));
             called_at(&mut client, &name).await;
         };
         let called = timeout(Duration::from_secs(1), called).await;
@@ -104,8 +103,8 @@ async fn a_draining_server_gets_no_new_call_after_a_second_while_its_streams_fin
         return;
     };
     let processes = [
-        Process::start(&etcd, 1.0).await,
-        Process::start(&etcd, 1.0).await,
+        Process::start(&config(&etcd), 1.0).await,
+        Process::start(&config(&etcd), 1.0).await,
     ];
     let channel = channel(&etcd);
     all_ready(&channel, 2).await;
@@ -176,7 +175,7 @@ async fn the_last_handle_of_a_channel_ends_its_watch_too() {
     let Some(etcd) = EtcdServer::start().await else {
         return;
     };
-    let process = Process::start(&etcd, 1.0).await;
+    let process = Process::start(&config(&etcd), 1.0).await;
     let channel = channel(&etcd);
     all_ready(&channel, 1).await;
     calls(&mut Client::new(channel.clone()), 10).await.unwrap();

@@ -3,6 +3,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
+mod process;
+
 use std::time::Duration;
 
 use evenkeel::{BackoffConfig, BreakerState, Channel, ChannelBuilder, ConnectivityState};
@@ -11,6 +13,8 @@ use evenkeel_testkit::pb::{GetByIdRequest, ListUsersRequest, ListUsersResponse};
 use evenkeel_testkit::server::SERVED_BY;
 use evenkeel_testkit::{UserServer, trace_init, within};
 use tonic::{Response, Status, Streaming};
+
+pub use process::{Process, SERVICE, TTL};
 
 /// The client under test.
 pub type Client = UserServiceClient<Channel>;

@@ -3,7 +3,7 @@
 use evenkeel::ConnectivityState;
 use evenkeel_testkit::{Behaviour, EtcdServer};
 
-use super::{channel, three};
+use super::{channel, config, three};
 use crate::load::Load;
 use crate::{all_ready, until};
 
@@ -42,7 +42,7 @@ async fn killing_and_restarting_servers_under_load_fails_none_of_10_000_calls() 
     })
     .await;
     load.pass(500).await;
-    processes[2].restart(&etcd).await;
+    processes[2].restart(&config(&etcd)).await;
     all_ready(&channel, 3).await;
     let had = processes[2].server.seen().total_calls();
     let again = processes[2]
@@ -58,7 +58,7 @@ async fn killing_and_restarting_servers_under_load_fails_none_of_10_000_calls() 
     })
     .await;
     load.pass(500).await;
-    processes[1].restart(&etcd).await;
+    processes[1].restart(&config(&etcd)).await;
     all_ready(&channel, 3).await;
     while load.done() - before < 10_000 {
         load.pass(500).await;

@@ -9,10 +9,10 @@ use evenkeel_testkit::{EtcdServer, within};
 use futures_util::future::join_all;
 use tokio::time::Instant;
 
-use super::process::Process;
 use super::{channel, config, three, totals};
 use crate::load::Load;
 use crate::{COURSE, Client, all_ready, call, calls, quick};
+use evenkeel_tests::Process;
 
 /// Stops etcd for `outage` under load, and starts it again.
 async fn outage(outage: Duration) {
@@ -59,7 +59,7 @@ async fn mended(etcd: &EtcdServer, processes: &[Process], channel: &Channel) {
     assert_eq!(keys.count(), 3);
     all_ready(channel, 3).await;
     let mut newcomer = Process::prepare(60.0).await;
-    newcomer.register(etcd);
+    newcomer.register(&config(etcd));
     all_ready(channel, 4).await;
     let had = newcomer.server.seen().total_calls();
     calls(&mut Client::new(channel.clone()), 60).await.unwrap();
@@ -106,7 +106,7 @@ async fn servers_that_an_emptied_etcd_does_not_know_are_called_until_they_are_ba
     }
     etcd.wipe();
     etcd.start_again().await;
-    let newcomer = Process::start(&etcd, 1.0).await;
+    let newcomer = Process::start(&config(&etcd), 1.0).await;
     // Seen in the new etcd, beside those that are not there.
     all_ready(&channel, 4).await;
     let had = totals(&processes);
@@ -114,7 +114,7 @@ async fn servers_that_an_emptied_etcd_does_not_know_are_called_until_they_are_ba
     let has = totals(&processes);
     assert!(had.iter().zip(&has).all(|(had, has)| has > had), "{has:?}");
     for process in &mut processes {
-        process.register(&etcd);
+        process.register(&config(&etcd));
         process.registered().await;
         assert_eq!(channel.endpoints().len(), 4);
     }
@@ -140,7 +140,7 @@ async fn a_channel_that_starts_before_etcd_catches_up() {
         return;
     };
     let mut process = Process::prepare(1.0).await;
-    process.register(&etcd);
+    process.register(&config(&etcd));
     let soon = EtcdConfig {
         report_after: Duration::from_millis(50),
         ..config(&etcd)

@@ -1,22 +1,30 @@
+//! Servers that register themselves in etcd.
+
 use std::time::Duration;
 
 use evenkeel::Metadata;
 use evenkeel::discover::{Registrar, Registration, RegistrationState};
 use evenkeel::etcd::{Etcd, EtcdConfig, EtcdRegistrar, RegistrarConfig};
-use evenkeel_testkit::{EtcdServer, UserServer, within};
+use evenkeel_testkit::{UserServer, within};
 use tokio::runtime::Runtime;
 
 /// The shortest lease there is.
-const TTL: Duration = Duration::from_secs(2);
+pub const TTL: Duration = Duration::from_secs(2);
+
+/// What they register as.
+pub const SERVICE: &str = "user-service";
 
 /// A server process: it serves, and registers itself from a runtime of its own. A killed one does
 /// neither any more, and says goodbye to nobody.
-pub(crate) struct Process {
-    pub(crate) server: UserServer,
+#[derive(Debug)]
+pub struct Process {
+    /// What serves.
+    pub server: UserServer,
     weight: f64,
     life: Option<Life>,
 }
 
+#[derive(Debug)]
 struct Life {
     runtime: Runtime,
     registration: Registration,
@@ -24,7 +32,7 @@ struct Life {
 
 impl Process {
     /// A server that listens and is not registered.
-    pub(crate) async fn prepare(weight: f64) -> Self {
+    pub async fn prepare(weight: f64) -> Self {
         Self {
             server: UserServer::start().await.unwrap(),
             weight,
@@ -33,18 +41,15 @@ impl Process {
     }
 
     /// A server that is registered.
-    pub(crate) async fn start(etcd: &EtcdServer, weight: f64) -> Self {
+    pub async fn start(etcd: &EtcdConfig, weight: f64) -> Self {
         let mut process = Self::prepare(weight).await;
         process.register(etcd);
         process.registered().await;
         process
     }
 
-    pub(crate) fn register(&mut self, etcd: &EtcdServer) {
-        let config = EtcdConfig {
-            endpoints: vec![etcd.endpoint()],
-            ..EtcdConfig::default()
-        };
+    /// Begins to register it, in an etcd that may not be there.
+    pub fn register(&mut self, etcd: &EtcdConfig) {
         let lease = RegistrarConfig {
             ttl: TTL,
             allow_loopback: true,
@@ -57,9 +62,9 @@ impl Process {
             .unwrap();
         let registration = {
             let _within = runtime.enter();
-            let registrar = EtcdRegistrar::new(Etcd::new(config).unwrap(), lease).unwrap();
+            let registrar = EtcdRegistrar::new(Etcd::new(etcd.clone()).unwrap(), lease).unwrap();
             let endpoint = self.server.weighted(self.weight);
-            registrar.register("user-service", endpoint).unwrap()
+            registrar.register(SERVICE, endpoint).unwrap()
         };
         self.life = Some(Life {
             runtime,
@@ -68,34 +73,36 @@ impl Process {
     }
 
     /// Waits until etcd has it as it is.
-    pub(crate) async fn registered(&self) {
+    pub async fn registered(&self) {
         let registered = within("it is registered", self.registration().registered());
         registered.await.unwrap();
     }
 
-    pub(crate) fn state(&self) -> RegistrationState {
+    /// The state of its registration.
+    pub fn state(&self) -> RegistrationState {
         self.registration().state()
     }
 
     /// Waits until its registration is in such a state.
-    pub(crate) async fn until(&self, state: fn(&RegistrationState) -> bool) {
+    pub async fn until(&self, state: fn(&RegistrationState) -> bool) {
         let mut watch = self.registration().watch();
         let found = within("a state of the registration", watch.wait_for(state)).await;
         drop(found.unwrap());
     }
 
-    pub(crate) fn update(&self, metadata: Metadata) {
+    /// Writes other metadata.
+    pub fn update(&self, metadata: Metadata) {
         self.registration().update(metadata).unwrap();
     }
 
     /// Kills all of it.
-    pub(crate) async fn kill(&mut self) {
+    pub async fn kill(&mut self) {
         self.server.kill().await;
         self.end();
     }
 
     /// Starts it again at the same address.
-    pub(crate) async fn restart(&mut self, etcd: &EtcdServer) {
+    pub async fn restart(&mut self, etcd: &EtcdConfig) {
         self.server.restart().await.unwrap();
         self.register(etcd);
         self.registered().await;
@@ -106,7 +113,7 @@ impl Process {
     }
 
     /// Ends its registration without a word; the server goes on.
-    pub(crate) fn end(&mut self) {
+    pub fn end(&mut self) {
         if let Some(life) = self.life.take() {
             life.runtime.shutdown_background();
             // Dropped, it would deregister.
