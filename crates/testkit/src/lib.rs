@@ -36,7 +36,7 @@ mod wait;
 mod worker;
 
 pub use clock::StoppedClock;
-pub use etcd::EtcdServer;
+pub use etcd::{EtcdCluster, EtcdServer};
 pub use interop::TestServer;
 pub use proxy::{Fault, FaultProxy};
 pub use server::{Behaviour, Health, Method, OrcaLoadReport, Seen, UserServer};
