@@ -1,12 +1,23 @@
 //! Key layouts: how an endpoint is written in etcd.
 //!
 //! [`GoEndpoints`] is the default and the format of etcd's own Go client, so servers and clients
-//! of grpc-go are found and find us. Others plug in as a [`Codec`].
+//! of grpc-go are found and find us. Those of other frameworks are beside it, found by name with
+//! [`codec_named`]; yours plugs in as a [`Codec`], or as the functions of an [`FnCodec`].
 
+mod fields;
+mod func;
 mod go;
+mod key;
+mod kratos;
 mod metadata;
+mod named;
+mod plain;
 
+pub use func::FnCodec;
 pub use go::GoEndpoints;
+pub use kratos::Kratos;
+pub use named::{CODEC_NAMES, codec_named};
+pub use plain::PlainText;
 
 use std::fmt;
 
@@ -19,20 +30,25 @@ pub trait Codec: Send + Sync + fmt::Debug {
     /// What every key of `service` starts with. It ends in `/`, so that `user` never sees the
     /// keys of `user-admin`.
     fn prefix(&self, service: &str) -> String {
-        format!("{}/", service.trim_end_matches('/'))
+        key::closed(service)
     }
 
-    /// The key of `endpoint`: [`Self::prefix`] and something after it.
-    fn key(&self, service: &str, endpoint: &Endpoint) -> String;
+    /// The key of `endpoint`: [`Self::prefix`] and something after it, its first address unless
+    /// the layout says otherwise. It is the same whenever the same server registers again.
+    fn key(&self, service: &str, endpoint: &Endpoint) -> String {
+        format!("{}{endpoint}", self.prefix(service))
+    }
 
     /// The value of `endpoint`.
     ///
     /// # Errors
     ///
-    /// When the format has no place for a part of it that clients need.
+    /// [`CodecError::NoPlace`] when the format has no place for a part of it that clients need,
+    /// [`CodecError::ReadOnly`] when it is only read.
     fn encode(&self, service: &str, endpoint: &Endpoint) -> Result<Vec<u8>, CodecError>;
 
-    /// The endpoint that a key and its value stand for.
+    /// The endpoint that a key and its value stand for; none when it is another service's, whose
+    /// name begins like that of `service` (`user/admin` is below `user/`).
     ///
     /// Lenient where that is safe: a server is worth more than a tidy value. What is left out is
     /// a [`Decoded::remark`].
@@ -40,7 +56,8 @@ pub trait Codec: Send + Sync + fmt::Debug {
     /// # Errors
     ///
     /// When there is no endpoint in it. It is skipped then; others are not affected.
-    fn decode(&self, key: &str, value: &[u8]) -> Result<Decoded, CodecError>;
+    fn decode(&self, service: &str, key: &str, value: &[u8])
+    -> Result<Option<Decoded>, CodecError>;
 }
 
 /// What a value says.
@@ -63,10 +80,14 @@ impl Decoded {
         }
     }
 
-    /// The same, with what was left out.
+    /// The same, with what was left out; after what was said of that before.
     #[must_use]
     pub fn with_remark(mut self, remark: impl Into<String>) -> Self {
-        self.remark = Some(remark.into());
+        let remark = remark.into();
+        self.remark = Some(match self.remark {
+            Some(before) => format!("{before}, {remark}"),
+            None => remark,
+        });
         self
     }
 }
@@ -97,6 +118,13 @@ pub enum CodecError {
         /// The part of the endpoint.
         what: &'static str,
     },
+    /// Servers of this layout are found, and none is written in it.
+    #[error("the layout {layout} is read, and not written")]
+    #[non_exhaustive]
+    ReadOnly {
+        /// The layout's name, as [`codec_named`] knows it.
+        layout: &'static str,
+    },
     /// Another reason; for codecs of your own.
     #[error("{0}")]
     Other(String),
@@ -114,4 +142,13 @@ impl CodecError {
     pub const fn no_place(what: &'static str) -> Self {
         Self::NoPlace { what }
     }
+
+    /// The layout called `layout` is not written.
+    #[must_use]
+    pub const fn read_only(layout: &'static str) -> Self {
+        Self::ReadOnly { layout }
+    }
 }
+
+#[cfg(test)]
+mod tests;

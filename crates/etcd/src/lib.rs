@@ -4,7 +4,8 @@
 //! - [`EtcdDiscover`] lists and watches the endpoints of a service;
 //! - [`EtcdRegistrar`] writes servers into etcd under a lease and keeps them there;
 //! - [`Codec`] says how an endpoint is written; the default, [`GoEndpoints`], is the format of
-//!   etcd's Go client, so clients and servers of grpc-go take part.
+//!   etcd's Go client, so clients and servers of grpc-go take part. There are those of other
+//!   frameworks too, and [`FnCodec`] for your own.
 //!
 //! Nothing here needs etcd to be up: a client that starts first catches up, a server that starts
 //! first is registered as soon as it can be, and an outage costs neither its list nor its entry.
@@ -51,7 +52,9 @@ mod discover;
 mod error;
 mod register;
 
-pub use codec::{Codec, CodecError, Decoded, GoEndpoints};
+pub use codec::{
+    CODEC_NAMES, Codec, CodecError, Decoded, FnCodec, GoEndpoints, Kratos, PlainText, codec_named,
+};
 pub use config::{Credentials, EtcdConfig};
 pub use connect::Etcd;
 pub use discover::{DiscoverStats, EtcdDiscover};

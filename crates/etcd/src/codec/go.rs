@@ -1,7 +1,8 @@
-use evenkeel_core::{Address, Endpoint};
-use serde_json::{Map, Value};
+use evenkeel_core::Endpoint;
+use serde_json::Value;
 
-use super::metadata;
+use super::fields::{self, Fields};
+use super::metadata::{self, Said};
 use super::{Codec, CodecError, Decoded};
 
 /// The layout of etcd's Go client (`go.etcd.io/etcd/client/v3/naming/endpoints`), which grpc-go's
@@ -35,53 +36,26 @@ use super::{Codec, CodecError, Decoded};
 pub struct GoEndpoints;
 
 impl Codec for GoEndpoints {
-    fn key(&self, service: &str, endpoint: &Endpoint) -> String {
-        format!("{}{endpoint}", self.prefix(service))
-    }
-
     fn encode(&self, _: &str, endpoint: &Endpoint) -> Result<Vec<u8>, CodecError> {
-        let [address] = endpoint.addresses() else {
-            return Err(CodecError::no_place("a second address"));
-        };
-        if endpoint.authority().is_some() {
-            return Err(CodecError::no_place("an authority"));
-        }
+        let address = fields::one_address(endpoint)?;
         // By hand, because Go's fields come in this order.
         let address = Value::from(address.to_string());
         let metadata = metadata::write(endpoint.metadata());
         Ok(format!(r#"{{"Op":0,"Addr":{address},"Metadata":{metadata}}}"#).into_bytes())
     }
 
-    fn decode(&self, _: &str, value: &[u8]) -> Result<Decoded, CodecError> {
-        let value: Value = serde_json::from_slice(value).map_err(CodecError::Json)?;
-        let Value::Object(fields) = value else {
-            return Err(CodecError::field("value", "an object"));
-        };
-        let Some(Value::String(address)) = field(&fields, "Addr") else {
-            return Err(CodecError::field("Addr", "a string host:port"));
-        };
-        let address: Address = address.parse().map_err(CodecError::Address)?;
-        if address.is_unspecified() {
-            return Err(CodecError::field("Addr", "an address that can be dialled"));
-        }
-        let metadata = field(&fields, "Metadata").unwrap_or(&Value::Null);
-        let (metadata, remark) = metadata::read(metadata);
-        Ok(Decoded {
-            endpoint: Endpoint::new(address).with_metadata(metadata),
-            remark,
-        })
+    fn decode(&self, _: &str, _: &str, value: &[u8]) -> Result<Option<Decoded>, CodecError> {
+        read(&Fields::read(value)?).map(Some)
     }
 }
 
-/// The field called `name`, in any case; the exact name first, as Go prefers it.
-fn field<'a>(fields: &'a Map<String, Value>, name: &str) -> Option<&'a Value> {
-    let similar = || {
-        let mut similar = fields.iter();
-        similar.find(|(key, _)| key.eq_ignore_ascii_case(name))
+/// What a value says.
+pub(super) fn read(fields: &Fields) -> Result<Decoded, CodecError> {
+    let Some(Value::String(address)) = fields.field("Addr") else {
+        return Err(CodecError::field("Addr", "a string host:port"));
     };
-    fields
-        .get(name)
-        .or_else(|| similar().map(|(_, value)| value))
+    let endpoint = Endpoint::new(fields::address("Addr", address)?);
+    Ok(Said::read(fields.field("Metadata")).of(endpoint))
 }
 
 #[cfg(test)]

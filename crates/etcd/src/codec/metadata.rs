@@ -1,29 +1,50 @@
 //! What is understood of a server's metadata, whichever layout carries it.
 
-use evenkeel_core::{Availability, Metadata};
+use evenkeel_core::{Availability, Endpoint, Metadata};
 use serde_json::{Map, Number, Value};
 
-/// Reads any JSON; what makes no sense is left out and named in the remark.
-pub(super) fn read(value: &Value) -> (Metadata, Option<String>) {
-    let mut metadata = Metadata::default();
-    let mut remarks = Vec::new();
-    match value {
-        Value::Object(fields) => read_fields(fields, &mut metadata, &mut remarks),
-        Value::String(string) => match serde_json::from_str(string) {
-            Ok(Value::Object(fields)) => read_fields(&fields, &mut metadata, &mut remarks),
-            _ => keep(&mut metadata, "metadata", value),
-        },
-        other => keep(&mut metadata, "metadata", other),
-    }
-    let remark = (!remarks.is_empty()).then(|| remarks.join(", "));
-    (metadata, remark)
+use super::{CodecError, Decoded};
+
+/// What a value says of its server, and what of that made no sense.
+#[derive(Debug, Default)]
+pub(super) struct Said {
+    pub(super) metadata: Metadata,
+    remarks: Vec<String>,
 }
 
-fn read_fields(fields: &Map<String, Value>, metadata: &mut Metadata, remarks: &mut Vec<String>) {
-    for (name, value) in fields {
-        if value.is_null() {
-            continue;
+impl Said {
+    /// Of any JSON, or nothing; what makes no sense is left out and named in the remark.
+    pub(super) fn read(value: Option<&Value>) -> Self {
+        let mut said = Self::default();
+        said.add(value);
+        said
+    }
+
+    /// More of the same; what was said before is overruled.
+    pub(super) fn add(&mut self, value: Option<&Value>) {
+        match value {
+            None | Some(Value::Null) => {}
+            Some(Value::Object(fields)) => self.add_fields(fields),
+            Some(text @ Value::String(string)) => match serde_json::from_str(string) {
+                Ok(Value::Object(fields)) => self.add_fields(&fields),
+                _ => keep(&mut self.metadata, "metadata", text),
+            },
+            Some(other) => keep(&mut self.metadata, "metadata", other),
         }
+    }
+
+    fn add_fields(&mut self, fields: &Map<String, Value>) {
+        for (name, value) in fields {
+            self.add_field(name, value);
+        }
+    }
+
+    /// One field of it.
+    pub(super) fn add_field(&mut self, name: &str, value: &Value) {
+        if value.is_null() {
+            return;
+        }
+        let metadata = &mut self.metadata;
         let understood = match name.to_ascii_lowercase().as_str() {
             "weight" => weight(value).map(|weight| metadata.weight = Some(weight)),
             "version" => text(value).map(|text| metadata.version = Some(text)),
@@ -37,7 +58,21 @@ fn read_fields(fields: &Map<String, Value>, metadata: &mut Metadata, remarks: &m
             }
         };
         if understood.is_none() {
-            remarks.push(format!("{name} cannot be {value}"));
+            self.remark(format!("{name} cannot be {value}"));
+        }
+    }
+
+    /// Something else that was left out.
+    pub(super) fn remark(&mut self, remark: String) {
+        self.remarks.push(remark);
+    }
+
+    /// `endpoint` with all that.
+    pub(super) fn of(self, endpoint: Endpoint) -> Decoded {
+        let remark = (!self.remarks.is_empty()).then(|| self.remarks.join(", "));
+        Decoded {
+            endpoint: endpoint.with_metadata(self.metadata),
+            remark,
         }
     }
 }
@@ -116,6 +151,34 @@ pub(super) fn write(metadata: &Metadata) -> Value {
         return Value::Null;
     }
     Value::Object(fields)
+}
+
+/// The same as Go's `map[string]string`: all values are texts, and a list has commas.
+pub(super) fn write_texts(metadata: &Metadata) -> Result<Map<String, Value>, CodecError> {
+    let fields = match write(metadata) {
+        Value::Object(fields) => fields,
+        _ => Map::new(),
+    };
+    let mut texts = Map::new();
+    for (name, value) in fields {
+        let text = match value {
+            Value::Array(_) => join(&metadata.tags)?,
+            value => text(&value).unwrap_or_default(),
+        };
+        texts.insert(name, text.into());
+    }
+    Ok(texts)
+}
+
+/// Tags as one text that is read as the same tags.
+fn join(tags: &[String]) -> Result<String, CodecError> {
+    let is_plain = |tag: &String| !tag.is_empty() && !tag.contains(',') && tag.trim() == tag;
+    if !tags.iter().all(is_plain) {
+        return Err(CodecError::no_place(
+            "a tag with a comma or spaces around it",
+        ));
+    }
+    Ok(tags.join(","))
 }
 
 /// `10`, not `10.0`, where that is the same: as Go writes it.

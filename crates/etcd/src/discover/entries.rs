@@ -15,6 +15,7 @@ use crate::{Codec, CodecError, EtcdConfig};
 #[derive(Debug)]
 pub(super) struct Entries {
     codec: Arc<dyn Codec>,
+    service: Arc<str>,
     /// What full keys have before the codec's part.
     prefix: String,
     set: EndpointSet,
@@ -34,9 +35,10 @@ pub(super) struct Raw<'a> {
 }
 
 impl Entries {
-    pub(super) fn new(config: &EtcdConfig, stats: Arc<DiscoverStats>) -> Self {
+    pub(super) fn new(config: &EtcdConfig, service: &str, stats: Arc<DiscoverStats>) -> Self {
         Self {
             codec: Arc::clone(&config.codec),
+            service: service.into(),
             prefix: config.prefix.clone(),
             set: EndpointSet::new(),
             kept: Kept::new(config.keep_after_loss),
@@ -131,12 +133,14 @@ impl Entries {
         let decoded = match std::str::from_utf8(raw.key) {
             Ok(full) => {
                 let relative = full.strip_prefix(&self.prefix).unwrap_or(full);
-                self.codec.decode(relative, raw.value)
+                self.codec.decode(&self.service, relative, raw.value)
             }
             Err(_) => Err(CodecError::Other("the key is not UTF-8".into())),
         };
         let (endpoint, complaint) = match decoded {
-            Ok(decoded) => (Some(decoded.endpoint), decoded.remark),
+            Ok(Some(decoded)) => (Some(decoded.endpoint), decoded.remark),
+            // Another service's, whose name begins like this one's.
+            Ok(None) => (None, None),
             Err(error) => (None, Some(error.to_string())),
         };
         let Some(complaint) = complaint else {
@@ -169,7 +173,7 @@ mod tests {
 
     fn entries() -> (Entries, Arc<DiscoverStats>) {
         let stats = Arc::new(DiscoverStats::default());
-        let entries = Entries::new(&EtcdConfig::default(), Arc::clone(&stats));
+        let entries = Entries::new(&EtcdConfig::default(), "user", Arc::clone(&stats));
         (entries, stats)
     }
 

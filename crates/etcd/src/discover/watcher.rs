@@ -59,7 +59,7 @@ impl Watcher {
         let config = etcd.config();
         let prefix = etcd.key(&config.codec.prefix(service));
         Self {
-            entries: Entries::new(config, Arc::clone(&stats)),
+            entries: Entries::new(config, service, Arc::clone(&stats)),
             outage: Outage::new(config.report_after),
             backoff: Backoff::new(MIN_BACKOFF, config.max_backoff),
             service: service.into(),

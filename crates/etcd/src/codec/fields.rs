@@ -1,0 +1,56 @@
+//! Values that are JSON, read as Go's `encoding/json` reads them.
+
+use evenkeel_core::{Address, Endpoint};
+use serde_json::{Map, Value};
+
+use super::CodecError;
+
+/// A JSON object. Field names are matched without regard to case, and null is no value.
+#[derive(Debug)]
+pub(super) struct Fields(Map<String, Value>);
+
+impl Fields {
+    pub(super) fn read(value: &[u8]) -> Result<Self, CodecError> {
+        match serde_json::from_slice(value).map_err(CodecError::Json)? {
+            Value::Object(fields) => Ok(Self(fields)),
+            _ => Err(CodecError::field("value", "an object")),
+        }
+    }
+
+    /// The field called `name`; the exact name first, as Go prefers it.
+    pub(super) fn field(&self, name: &str) -> Option<&Value> {
+        let similar = || {
+            let mut similar = self.0.iter();
+            similar.find(|(key, _)| key.eq_ignore_ascii_case(name))
+        };
+        let exact = self.0.get(name);
+        let found = exact.or_else(|| similar().map(|(_, value)| value));
+        found.filter(|value| !value.is_null())
+    }
+
+    /// A text that may be missing; one that is empty is.
+    pub(super) fn text(&self, name: &str) -> Option<&str> {
+        let text = self.field(name)?.as_str()?;
+        (!text.is_empty()).then_some(text)
+    }
+}
+
+/// An address that can be dialled.
+pub(super) fn address(field: &'static str, text: &str) -> Result<Address, CodecError> {
+    let address: Address = text.parse().map_err(CodecError::Address)?;
+    if address.is_unspecified() {
+        return Err(CodecError::field(field, "an address that can be dialled"));
+    }
+    Ok(address)
+}
+
+/// The one address of an endpoint that has nothing else formats have no place for.
+pub(super) fn one_address(endpoint: &Endpoint) -> Result<&Address, CodecError> {
+    let [address] = endpoint.addresses() else {
+        return Err(CodecError::no_place("a second address"));
+    };
+    if endpoint.authority().is_some() {
+        return Err(CodecError::no_place("an authority"));
+    }
+    Ok(address)
+}
