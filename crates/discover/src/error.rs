@@ -30,6 +30,22 @@ pub enum DiscoverError {
         /// What went wrong last.
         last_error: Arc<dyn Error + Send + Sync>,
     },
+    /// The source has endpoints, and a filter lets none of them pass.
+    #[non_exhaustive]
+    NoneMatches {
+        /// Where the endpoints come from; empty where only one source is asked.
+        registry: Arc<str>,
+        /// How many there are.
+        known: usize,
+        /// What none of them has, for example `version=v2, zone=a`.
+        filter: Arc<str>,
+    },
+    /// Several sources are merged, and none of them has an endpoint.
+    #[non_exhaustive]
+    AllEmpty {
+        /// What each of them says.
+        reports: Arc<[Self]>,
+    },
 }
 
 impl DiscoverError {
@@ -55,6 +71,43 @@ impl DiscoverError {
             last_error: last_error.into().into(),
         }
     }
+
+    /// Of `known` endpoints none passes `filter`.
+    pub fn none_matches(known: usize, filter: impl Into<Arc<str>>) -> Self {
+        Self::NoneMatches {
+            registry: Arc::default(),
+            known,
+            filter: filter.into(),
+        }
+    }
+
+    /// Whether the source answers and has nobody, as opposed to a source that cannot be asked.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        !matches!(self, Self::Unavailable { .. })
+    }
+
+    /// The same report, of the source that goes by `name` among several.
+    pub(crate) fn named(mut self, name: &str) -> Self {
+        match &mut self {
+            Self::Empty { registry, .. }
+            | Self::Unavailable { registry, .. }
+            | Self::NoneMatches { registry, .. } => {
+                *registry = if registry.is_empty() {
+                    name.into()
+                } else {
+                    format!("{name}: {registry}").into()
+                };
+            }
+            Self::AllEmpty { reports } => {
+                *reports = reports
+                    .iter()
+                    .map(|report| report.clone().named(name))
+                    .collect();
+            }
+        }
+        self
+    }
 }
 
 impl fmt::Display for DiscoverError {
@@ -75,6 +128,24 @@ impl fmt::Display for DiscoverError {
                 let reason = chain(&**last_error);
                 write!(f, "{registry} unavailable for {elapsed:.1?}: {reason}")
             }
+            Self::NoneMatches {
+                registry,
+                known,
+                filter,
+            } => {
+                write!(f, "{known} endpoint{}", if *known == 1 { "" } else { "s" })?;
+                if !registry.is_empty() {
+                    write!(f, " of {registry}")?;
+                }
+                write!(f, ", none with {filter}")
+            }
+            Self::AllEmpty { reports } => {
+                for (index, report) in reports.iter().enumerate() {
+                    let separator = if index == 0 { "" } else { "; " };
+                    write!(f, "{separator}{report}")?;
+                }
+                Ok(())
+            }
         }
     }
 }
@@ -82,7 +153,7 @@ impl fmt::Display for DiscoverError {
 impl Error for DiscoverError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
-            Self::Empty { .. } => None,
+            Self::Empty { .. } | Self::NoneMatches { .. } | Self::AllEmpty { .. } => None,
             Self::Unavailable { last_error, .. } => Some(&**last_error),
         }
     }

@@ -21,6 +21,18 @@
 //!
 //! [`EndpointSet`] keeps these promises for a source that knows keys and values.
 //!
+//! # Combinators
+//!
+//! [`DiscoverExt`] has them for every source, also for those of other crates, and each is a source
+//! again:
+//!
+//! | combinator | what it does |
+//! |---|---|
+//! | [`filter_endpoints`](DiscoverExt::filter_endpoints) | by tag, version, zone, whatever; with a [`Fallback`] |
+//! | [`merge`](DiscoverExt::merge) | several registries; one server is one endpoint |
+//! | [`keep_last_good`](DiscoverExt::keep_last_good) | a list that is lost, or ends, stays |
+//! | [`events`](DiscoverExt::events) | added, updated, removed, for those who only watch |
+//!
 //! # The other side
 //!
 //! A server writes itself into a registry through a [`Registrar`] and holds a [`Registration`].
@@ -48,17 +60,31 @@
 //! # }
 //! ```
 
+mod alarm;
 mod error;
+mod events;
+mod ext;
+mod filter;
 mod fixed;
+mod keep_last_good;
 mod key;
 mod memory;
+mod merge;
 mod register;
 mod set;
+mod source;
+#[cfg(test)]
+mod testing;
 
 pub use error::DiscoverError;
+pub use events::{Event, Events};
+pub use ext::DiscoverExt;
+pub use filter::{Fallback, Filter, FilterDiscover, FilterStats};
 pub use fixed::StaticDiscover;
+pub use keep_last_good::{KeepLastGood, KeepLastGoodConfig, KeepStats};
 pub use key::EndpointKey;
 pub use memory::{MemoryDiscover, MemoryRegistry};
+pub use merge::MergeDiscover;
 pub use register::{Control, RegisterError, Registrar, Registration, RegistrationState};
 pub use set::EndpointSet;
 
