@@ -150,6 +150,19 @@ impl EndpointSet {
         self.entries.get(key).map(|entry| &entry.endpoint)
     }
 
+    /// Whether the source has the server of `endpoint`, under whatever key.
+    #[must_use]
+    pub fn reaches(&self, endpoint: &Endpoint) -> bool {
+        let claims = self.servers.get(&Server::of(endpoint));
+        claims.is_some_and(|claims| !claims.keys.is_empty())
+    }
+
+    /// How many keys the source has.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
     /// Whether the source has nothing at all.
     #[must_use]
     pub fn is_empty(&self) -> bool {

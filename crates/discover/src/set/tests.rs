@@ -46,6 +46,19 @@ fn other_metadata_is_one_insert() {
 }
 
 #[test]
+fn a_server_is_reached_under_any_of_its_keys() {
+    let mut set = EndpointSet::new();
+    let server = weighted("10.0.0.1:1", 1.0);
+    set.put("a".into(), server.clone(), 1);
+    set.put("b".into(), endpoint("10.0.0.1:1"), 2);
+    set.remove(&"a".into());
+    assert!(set.reaches(&server) && !set.reaches(&endpoint("10.0.0.2:1")));
+    assert_eq!(set.len(), 1);
+    set.remove(&"b".into());
+    assert!(!set.reaches(&server) && set.is_empty());
+}
+
+#[test]
 fn a_late_old_revision_is_ignored_but_a_replaced_list_may_go_back() {
     let mut set = EndpointSet::new();
     set.put("a".into(), weighted("10.0.0.1:1", 7.0), 7);
