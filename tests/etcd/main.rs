@@ -4,6 +4,8 @@
 #![expect(clippy::unwrap_used, reason = "a test panics when its set-up fails")]
 
 mod discover;
+mod loss;
 mod outage;
 mod register;
 mod seen;
+mod watchdog;

@@ -2,10 +2,10 @@
 
 use etcd_client::CompactionOptions;
 use evenkeel_discover::DiscoverError;
-use evenkeel_etcd::{Credentials, Etcd, EtcdConfig};
+use evenkeel_etcd::{Credentials, Etcd, EtcdConfig, KeepLast, OnLoss};
 use evenkeel_testkit::{EtcdServer, eventually};
 
-use crate::seen::{A, B, Seen, config, etcd, value};
+use crate::seen::{A, B, Seen, config, etcd, keeping, value};
 
 fn is_outage(seen: &Seen) -> bool {
     matches!(seen.report, Some(DiscoverError::Unavailable { .. }))
@@ -173,7 +173,7 @@ async fn whom_an_etcd_without_its_data_misses_is_kept_for_a_while() {
     client.put("user/1", value(A, 1), None).await.unwrap();
     client.put("user/2", value(B, 1), None).await.unwrap();
     let both: &[&str] = &["10.0.0.1:80*1", "10.0.0.2:80*1"];
-    let mut seen = Seen::of(etcd(&server), "user");
+    let mut seen = Seen::of(keeping(&server), "user");
     seen.until_list(both).await;
     server.kill().await;
     server.wipe();
@@ -203,7 +203,10 @@ async fn whom_an_etcd_without_its_data_does_not_learn_of_again_goes() {
     let mut client = server.client().await;
     client.put("user/1", value(A, 1), None).await.unwrap();
     let shortly = EtcdConfig {
-        keep_after_loss: std::time::Duration::from_millis(300),
+        on_loss: OnLoss::KeepLast(KeepLast {
+            limit: std::time::Duration::from_millis(300),
+            ..KeepLast::default()
+        }),
         ..config(&server)
     };
     let mut seen = Seen::of(Etcd::new(shortly).unwrap(), "user");

@@ -2,16 +2,18 @@ use std::collections::BTreeMap;
 
 use evenkeel_core::Endpoint;
 use evenkeel_discover::{Change, DiscoverError, EndpointKey};
-use evenkeel_etcd::{Etcd, EtcdConfig, EtcdDiscover};
+use evenkeel_etcd::{Etcd, EtcdConfig, EtcdDiscover, OnLoss};
 use evenkeel_testkit::{EtcdServer, within};
 use futures_util::StreamExt;
 
 pub(crate) const A: &str = "10.0.0.1:80";
 pub(crate) const B: &str = "10.0.0.2:80";
 
-/// A configuration for `server` that reports soon, so that a test does not wait long.
+/// A configuration for `server` that reports soon, so that a test does not wait long. Nobody is
+/// behind most addresses of these tests, so etcd is believed whatever it says.
 pub(crate) fn config(server: &EtcdServer) -> EtcdConfig {
     EtcdConfig {
+        on_loss: OnLoss::AcceptEmpty,
         endpoints: vec![server.endpoint()],
         connect_timeout: std::time::Duration::from_millis(500),
         request_timeout: std::time::Duration::from_millis(500),
@@ -23,6 +25,15 @@ pub(crate) fn config(server: &EtcdServer) -> EtcdConfig {
 
 pub(crate) fn etcd(server: &EtcdServer) -> Etcd {
     Etcd::new(config(server)).unwrap()
+}
+
+/// As [`etcd`], but for what is done about a loss: that is the default.
+pub(crate) fn keeping(server: &EtcdServer) -> Etcd {
+    let config = EtcdConfig {
+        on_loss: OnLoss::default(),
+        ..config(server)
+    };
+    Etcd::new(config).unwrap()
 }
 
 /// What the Go client writes for a server with this weight.

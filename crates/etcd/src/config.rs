@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use evenkeel_core::Target;
 
-use crate::{Codec, EtcdError, GoEndpoints};
+use crate::{Codec, EtcdError, GoEndpoints, OnLoss};
 
 /// A time that is as good as for ever, and that clocks and timers can still count with.
 pub(crate) const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
@@ -54,10 +54,17 @@ pub struct EtcdConfig {
     /// The longest time between two attempts of discovery to reach etcd; they begin 0.1 s apart.
     /// Default 3 s; more than 0.
     pub max_backoff: Duration,
-    /// An etcd that was replaced, or restored from a backup, may not know servers that are well.
-    /// Discovery keeps those it misses for this long, in which they write themselves in again;
-    /// one that was deleted is never kept. Default 60 s; 0 believes such an etcd at once.
-    pub keep_after_loss: Duration,
+    /// A watch that has been silent for this long, ±10 %, is asked whether it is still there; one
+    /// that does not answer within [`Self::request_timeout`] is given up with its connection.
+    /// Default 10 s; at least 1 s. `Duration::MAX` never asks, which an etcd before 3.4 needs: it
+    /// does not know the question.
+    pub progress_every: Duration,
+    /// Keys asked for in one request of a list. Default 1000; at least 1. For values of more than
+    /// some 10 kB fewer are better: a page may have 64 MiB.
+    pub page: u32,
+    /// What discovery makes of an etcd that misses, all at once, many of those it had. Default
+    /// [`OnLoss::KeepLast`] for 60 s at most.
+    pub on_loss: OnLoss,
 }
 
 /// Name and password of an etcd user.
@@ -89,7 +96,9 @@ impl Default for EtcdConfig {
             report_after: Duration::from_secs(5),
             relist_every: Duration::from_secs(300),
             max_backoff: Duration::from_secs(3),
-            keep_after_loss: Duration::from_secs(60),
+            progress_every: Duration::from_secs(10),
+            page: 1000,
+            on_loss: OnLoss::default(),
         }
     }
 }
@@ -122,10 +131,11 @@ impl EtcdConfig {
             &mut self.report_after,
             &mut self.relist_every,
             &mut self.max_backoff,
-            &mut self.keep_after_loss,
+            &mut self.progress_every,
         ] {
             *time = LONGEST.min(*time);
         }
+        self.on_loss = self.on_loss.checked()?;
         Ok(self)
     }
 
@@ -135,6 +145,9 @@ impl EtcdConfig {
         }
         for endpoint in &self.endpoints {
             check_url(endpoint)?;
+        }
+        if self.page == 0 {
+            return Err(EtcdError::config("page", "at least one key is needed"));
         }
         let times = [
             ("connect_timeout", self.connect_timeout, Duration::ZERO),
@@ -148,6 +161,11 @@ impl EtcdConfig {
             (
                 "relist_every",
                 self.relist_every,
+                Duration::from_millis(999),
+            ),
+            (
+                "progress_every",
+                self.progress_every,
                 Duration::from_millis(999),
             ),
             (
@@ -219,6 +237,8 @@ mod tests {
             "keep_alive_interval",
         );
         refused(|c| c.relist_every = Duration::ZERO, "relist_every");
+        refused(|c| c.progress_every = Duration::ZERO, "progress_every");
+        refused(|c| c.page = 0, "page");
         if !cfg!(feature = "tls") {
             refused(
                 |c| c.endpoints = vec!["https://etcd:1".into()],

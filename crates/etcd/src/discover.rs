@@ -1,21 +1,25 @@
 mod cursor;
 mod entries;
-mod kept;
 mod list;
+mod loss;
+mod on_loss;
 mod outage;
+mod probe;
+mod stats;
+mod watch;
 mod watcher;
+
+pub use on_loss::{KeepLast, OnLoss};
+pub use stats::DiscoverStats;
 
 use std::collections::VecDeque;
 use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
-use std::time::Instant;
 
 use evenkeel_discover::{Change, DiscoverError};
 use futures_core::Stream;
-use parking_lot::Mutex;
 
 use crate::Etcd;
 use watcher::Watcher;
@@ -35,11 +39,14 @@ type Item = Result<Change, DiscoverError>;
 /// - An outage never removes an endpoint. After
 ///   [`EtcdConfig::report_after`](crate::EtcdConfig::report_after), and at every later attempt, it is
 ///   reported as [`DiscoverError::Unavailable`]; a refused name or password at once.
-/// - An etcd that comes back with less history than it had (its data was lost, or restored from a
-///   backup) removes nobody at once either: whom it misses is kept for
-///   [`EtcdConfig::keep_after_loss`](crate::EtcdConfig::keep_after_loss).
-/// - When etcd otherwise says that nobody is registered, the endpoints are removed and
-///   [`DiscoverError::Empty`] is reported.
+/// - An etcd that misses many endpoints at once (their leases expired together, its data was lost
+///   or restored from a backup) does not empty the list either: they are kept as
+///   [`EtcdConfig::on_loss`](crate::EtcdConfig::on_loss) says, by default for a minute or until
+///   nobody listens at their address.
+/// - When nobody is left, [`DiscoverError::Empty`] is reported.
+/// - A watch that says nothing is asked for its progress every
+///   [`EtcdConfig::progress_every`](crate::EtcdConfig::progress_every), and given up with its
+///   connection if it does not answer.
 /// - A value without an endpoint in it is skipped, with one warning per key, and counted
 ///   ([`DiscoverStats::decode_errors`]).
 ///
@@ -59,34 +66,6 @@ pub struct EtcdDiscover {
     stats: Arc<DiscoverStats>,
     pending: VecDeque<Item>,
     next: Pin<Box<dyn Future<Output = (Watcher, Vec<Item>)> + Send>>,
-}
-
-/// How a discovery is doing; readable while the stream itself is with the balancer.
-#[derive(Debug, Default)]
-pub struct DiscoverStats {
-    decode_errors: AtomicU64,
-    lists: AtomicU64,
-    stale_since: Mutex<Option<Instant>>,
-}
-
-impl DiscoverStats {
-    /// Values that could not be read, in whole or in part; each counts once per write.
-    #[must_use]
-    pub fn decode_errors(&self) -> u64 {
-        self.decode_errors.load(Ordering::Relaxed)
-    }
-
-    /// How often everything was listed: once at the start, and after each end of the watch.
-    #[must_use]
-    pub fn lists(&self) -> u64 {
-        self.lists.load(Ordering::Relaxed)
-    }
-
-    /// Since when the list may be out of date because etcd cannot be asked.
-    #[must_use]
-    pub fn stale_since(&self) -> Option<Instant> {
-        *self.stale_since.lock()
-    }
 }
 
 impl EtcdDiscover {

@@ -108,6 +108,14 @@ impl EtcdError {
         }
     }
 
+    /// Whether the revision that was asked for has been compacted away.
+    pub(crate) fn is_compaction(&self) -> bool {
+        let Self::Request { code, reason, .. } = self else {
+            return false;
+        };
+        *code == Code::OutOfRange && reason.contains("compacted")
+    }
+
     /// Whether etcd does not know (any more) what was named: a lease that is gone.
     pub(crate) fn is_not_found(&self) -> bool {
         matches!(self, Self::LeaseLost)
@@ -130,6 +138,24 @@ fn status_text(status: &tonic::Status) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_compaction_is_told_from_a_message_that_is_too_long() {
+        for (reason, expected) in [
+            (
+                "etcdserver: mvcc: required revision has been compacted",
+                true,
+            ),
+            ("decoded message length too large", false),
+        ] {
+            let error = EtcdError::Request {
+                action: "list endpoints",
+                code: Code::OutOfRange,
+                reason: reason.into(),
+            };
+            assert_eq!(error.is_compaction(), expected, "{error}");
+        }
+    }
 
     #[test]
     fn what_is_wrong_with_one_key_is_told_from_what_is_wrong_with_all() {

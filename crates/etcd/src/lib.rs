@@ -57,7 +57,7 @@ pub use codec::{
 };
 pub use config::{Credentials, EtcdConfig};
 pub use connect::Etcd;
-pub use discover::{DiscoverStats, EtcdDiscover};
+pub use discover::{DiscoverStats, EtcdDiscover, KeepLast, OnLoss};
 pub use error::EtcdError;
 pub use register::{EtcdRegistrar, RegistrarConfig};
 

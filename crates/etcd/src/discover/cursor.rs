@@ -16,6 +16,13 @@ impl Cursor {
         }
         ok
     }
+
+    /// Whether `header` is of another cluster. Says nothing of revisions: etcd answers a question
+    /// for the progress of a watch with the newest revision it has, though the watch may be behind
+    /// (etcd#15220).
+    pub(super) fn is_of_another_cluster(&self, header: Self) -> bool {
+        header.cluster != self.cluster
+    }
 }
 
 impl From<&ResponseHeader> for Cursor {

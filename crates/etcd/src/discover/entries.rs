@@ -1,17 +1,21 @@
 use std::collections::HashSet;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use evenkeel_core::Endpoint;
 use evenkeel_discover::{Change, EndpointKey, EndpointSet};
-use tracing::warn;
+use tracing::{info, warn};
 
 use super::DiscoverStats;
-use super::kept::Kept;
-use crate::{Codec, CodecError, EtcdConfig};
+use super::loss::Loss;
+use crate::{Codec, CodecError, Decoded, EtcdConfig};
 
 /// The keys of one service, decoded. Knows nothing of connections.
+///
+/// What etcd says is put and deleted one by one, and [`Self::settle`] decides at the end of each
+/// answer what that means.
 #[derive(Debug)]
 pub(super) struct Entries {
     codec: Arc<dyn Codec>,
@@ -19,8 +23,10 @@ pub(super) struct Entries {
     /// What full keys have before the codec's part.
     prefix: String,
     set: EndpointSet,
+    /// Deleted in this answer.
+    gone: Vec<(EndpointKey, Endpoint)>,
     /// In the set, though etcd has lost them.
-    kept: Kept,
+    loss: Loss,
     /// Keys that were warned of, until they are mended or gone.
     warned: HashSet<EndpointKey>,
     stats: Arc<DiscoverStats>,
@@ -41,76 +47,122 @@ impl Entries {
             service: service.into(),
             prefix: config.prefix.clone(),
             set: EndpointSet::new(),
-            kept: Kept::new(config.keep_after_loss),
+            gone: Vec::new(),
+            loss: Loss::new(&config.on_loss),
             warned: HashSet::new(),
             stats,
         }
     }
 
-    /// The list that follows is of another history: whom it misses may be well.
-    pub(super) fn lost(&mut self, now: Instant) {
-        self.kept.keep(self.set.told(), now);
-    }
-
-    /// etcd has exactly these.
-    pub(super) fn replace<'a>(&mut self, list: impl IntoIterator<Item = Raw<'a>>) {
+    /// etcd has exactly these; `continued` unless it has less history than it had.
+    pub(super) fn replace<'a>(
+        &mut self,
+        list: impl IntoIterator<Item = Raw<'a>>,
+        continued: bool,
+        now: Instant,
+    ) {
         let mut entries = Vec::new();
         let mut present = HashSet::new();
         for raw in list {
             let (key, endpoint) = self.decode(raw);
-            self.kept.forget(&key);
-            present.insert(key.clone());
             if let Some(endpoint) = endpoint {
-                self.kept.found(&endpoint);
-                entries.push((key, endpoint, revision(raw.revision)));
+                self.loss.forget(&key);
+                self.loss.found(&endpoint);
+                entries.push((key.clone(), endpoint, revision(raw.revision)));
             }
+            present.insert(key);
         }
-        // Revisions of the other history mean nothing: whatever is written from now on is newer.
-        let kept = self.kept.iter();
+        // Their revisions mean nothing any more: whatever is written from now on is newer.
+        let kept = self.loss.kept();
         entries.extend(kept.map(|(key, endpoint)| (key.clone(), endpoint.clone(), 0)));
         self.set.replace(entries);
         self.warned.retain(|key| present.contains(key));
+        let told = self.set.told();
+        self.gone = told
+            .filter(|(_, endpoint)| !self.set.reaches(endpoint))
+            .map(|(key, endpoint)| (key.clone(), endpoint.clone()))
+            .collect();
+        if continued {
+            self.settle(now);
+        } else {
+            let gone = std::mem::take(&mut self.gone);
+            let kept = self.loss.forgotten(gone, now);
+            self.keep(kept);
+        }
     }
 
     /// A key was written. One whose value has no endpoint any more is as good as deleted: a
     /// client that lists now would not see it either.
     pub(super) fn put(&mut self, raw: Raw<'_>) {
         let (key, endpoint) = self.decode(raw);
-        self.kept.forget(&key);
         let Some(endpoint) = endpoint else {
-            self.set.remove(&key);
+            self.remove(key);
             return;
         };
-        let instead_of = self.kept.found(&endpoint);
+        self.loss.forget(&key);
+        let instead_of = self.loss.found(&endpoint);
         self.set.put(key, endpoint, revision(raw.revision));
-        for key in &instead_of {
-            self.set.remove(key);
+        if let Some(key) = instead_of {
+            self.set.remove(&key);
         }
     }
 
     /// A key was deleted, or its lease has expired.
     pub(super) fn delete(&mut self, key: &[u8]) {
         let key = name(key);
-        self.kept.forget(&key);
-        self.set.remove(&key);
         self.warned.remove(&key);
+        self.remove(key);
+    }
+
+    /// The answer is complete.
+    pub(super) fn settle(&mut self, now: Instant) {
+        let mut gone = std::mem::take(&mut self.gone);
+        // A server with another key has moved, and one that takes no calls has said goodbye.
+        gone.retain(|(_, endpoint)| {
+            endpoint.metadata().accepts_calls() && !self.set.reaches(endpoint)
+        });
+        if !gone.is_empty() {
+            let left = self.set.len().saturating_sub(self.loss.len());
+            let kept = self.loss.lose(gone, left, now);
+            self.keep(kept);
+        }
+        self.stats.kept.store(self.loss.len(), Ordering::Relaxed);
     }
 
     /// Gives up those that etcd lost too long ago.
     pub(super) fn expire(&mut self, now: Instant) {
-        for key in self.kept.expired(now) {
-            self.set.remove(&key);
+        let expired = self.loss.expired(now);
+        self.give_up(expired, "for long enough");
+    }
+
+    /// Nobody listens where this one was.
+    pub(super) fn refused(&mut self, key: &EndpointKey) {
+        let endpoint = self.set.get(key.as_str()).cloned();
+        if self.loss.forget(key)
+            && let Some(endpoint) = endpoint
+        {
+            self.give_up(vec![(key.clone(), endpoint)], "until nobody listened there");
         }
     }
 
     /// When to expire the next ones, if there are any.
     pub(super) fn expire_at(&self) -> Option<Instant> {
-        self.kept.due()
+        self.loss.expire_at()
     }
 
-    /// How many are here although etcd has lost them.
-    pub(super) fn kept(&self) -> usize {
-        self.kept.len()
+    /// Those that are here although etcd has lost them.
+    pub(super) fn kept(&self) -> impl Iterator<Item = (EndpointKey, Endpoint)> {
+        let kept = self.loss.kept();
+        kept.map(|(key, endpoint)| (key.clone(), endpoint.clone()))
+    }
+
+    pub(super) fn is_kept(&self, key: &EndpointKey) -> bool {
+        self.loss.is_kept(key)
+    }
+
+    /// How many of them there are.
+    pub(super) fn kept_len(&self) -> usize {
+        self.loss.len()
     }
 
     /// What is new since the last call.
@@ -128,18 +180,43 @@ impl Entries {
         Some(Change::Insert(key.clone(), endpoint.clone()))
     }
 
+    fn remove(&mut self, key: EndpointKey) {
+        if self.loss.is_kept(&key) {
+            return;
+        }
+        if let Some(endpoint) = self.set.get(key.as_str()) {
+            let endpoint = endpoint.clone();
+            self.set.remove(&key);
+            self.gone.push((key, endpoint));
+        }
+    }
+
+    fn keep(&mut self, kept: Vec<(EndpointKey, Endpoint)>) {
+        if !kept.is_empty() {
+            let (lost, of) = (self.loss.len(), self.set.len() + kept.len());
+            warn!(
+                prefix = self.prefix,
+                "etcd has lost {lost} of {of} endpoints, which are kept for now"
+            );
+        }
+        for (key, endpoint) in kept {
+            self.set.put(key, endpoint, 0);
+        }
+        self.stats.kept.store(self.loss.len(), Ordering::Relaxed);
+    }
+
+    fn give_up(&mut self, entries: Vec<(EndpointKey, Endpoint)>, why: &str) {
+        for (key, endpoint) in entries {
+            info!(%key, %endpoint, "etcd has lost it, and it was kept {why}");
+            self.set.remove(&key);
+        }
+        self.stats.kept.store(self.loss.len(), Ordering::Relaxed);
+    }
+
     fn decode(&mut self, raw: Raw<'_>) -> (EndpointKey, Option<Endpoint>) {
         let key = name(raw.key);
-        let decoded = match std::str::from_utf8(raw.key) {
-            Ok(full) => {
-                let relative = full.strip_prefix(&self.prefix).unwrap_or(full);
-                self.codec.decode(&self.service, relative, raw.value)
-            }
-            Err(_) => Err(CodecError::Other("the key is not UTF-8".into())),
-        };
-        let (endpoint, complaint) = match decoded {
+        let (endpoint, complaint) = match decode(&*self.codec, &self.service, &self.prefix, raw) {
             Ok(Some(decoded)) => (Some(decoded.endpoint), decoded.remark),
-            // Another service's, whose name begins like this one's.
             Ok(None) => (None, None),
             Err(error) => (None, Some(error.to_string())),
         };
@@ -158,6 +235,24 @@ impl Entries {
     }
 }
 
+/// What `codec` makes of a key after `prefix`.
+pub(super) fn decode(
+    codec: &dyn Codec,
+    service: &str,
+    prefix: &str,
+    raw: Raw<'_>,
+) -> Result<Option<Decoded>, CodecError> {
+    let Ok(full) = std::str::from_utf8(raw.key) else {
+        return Err(CodecError::Other("the key is not UTF-8".into()));
+    };
+    let relative = full.strip_prefix(prefix).unwrap_or(full);
+    // A value that a codec of somebody else's cannot bear must not end the discovery of others.
+    let decoded = catch_unwind(AssertUnwindSafe(|| {
+        codec.decode(service, relative, raw.value)
+    }));
+    decoded.unwrap_or_else(|_| Err(CodecError::Other("the codec panicked".into())))
+}
+
 fn name(key: &[u8]) -> EndpointKey {
     EndpointKey::from(String::from_utf8_lossy(key).as_ref())
 }
@@ -168,104 +263,4 @@ fn revision(revision: i64) -> u64 {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn entries() -> (Entries, Arc<DiscoverStats>) {
-        let stats = Arc::new(DiscoverStats::default());
-        let entries = Entries::new(&EtcdConfig::default(), "user", Arc::clone(&stats));
-        (entries, stats)
-    }
-
-    fn raw<'a>(key: &'a str, value: &'a str, revision: i64) -> Raw<'a> {
-        Raw {
-            key: key.as_bytes(),
-            value: value.as_bytes(),
-            revision,
-        }
-    }
-
-    const GOOD: &str = r#"{"Addr":"10.0.0.1:1"}"#;
-
-    #[test]
-    fn a_bad_value_is_skipped_counted_and_does_not_touch_others() {
-        let (mut entries, stats) = entries();
-        entries.replace([raw("user/a", GOOD, 1), raw("user/b", "oops", 2)]);
-        assert_eq!((entries.changes().len(), stats.decode_errors()), (1, 1));
-        assert_eq!(entries.warned.len(), 1);
-        entries.put(raw("user/b", "still", 3));
-        assert_eq!((entries.changes().len(), stats.decode_errors()), (0, 2));
-        entries.put(raw("user/b", r#"{"Addr":"10.0.0.2:1"}"#, 4));
-        assert_eq!((entries.changes().len(), stats.decode_errors()), (1, 2));
-        assert!(
-            entries.warned.is_empty(),
-            "mended, so the next fault is worth a warning"
-        );
-    }
-
-    #[test]
-    fn a_value_that_turns_bad_takes_its_endpoint_away() {
-        let (mut entries, _) = entries();
-        entries.put(raw("user/a", GOOD, 1));
-        entries.changes();
-        entries.put(raw("user/a", "oops", 2));
-        assert!(matches!(&entries.changes()[..], [Change::Remove(_)]));
-        entries.delete(b"user/a");
-        assert!(entries.changes().is_empty() && entries.warned.is_empty());
-    }
-
-    #[test]
-    fn a_key_that_is_not_text_is_skipped() {
-        let (mut entries, stats) = entries();
-        entries.put(Raw {
-            key: b"user/\xff",
-            value: GOOD.as_bytes(),
-            revision: 1,
-        });
-        assert_eq!((entries.changes().len(), stats.decode_errors()), (0, 1));
-    }
-
-    #[test]
-    #[expect(clippy::disallowed_methods, reason = "any start will do")]
-    fn whom_another_history_misses_stays_until_found_deleted_or_expired() {
-        let start = Instant::now();
-        let given_up = start + EtcdConfig::default().keep_after_loss;
-        let (mut entries, _) = entries();
-        let [one, two, three] =
-            [1, 2, 3].map(|n| format!(r#"{{"Addr":"10.0.0.{n}:1","Metadata":{{"weight":{n}}}}}"#));
-        entries.replace([
-            raw("user/a", &one, 100),
-            raw("user/b", &two, 101),
-            raw("user/c", &three, 102),
-        ]);
-        assert_eq!(entries.changes().len(), 3);
-
-        entries.lost(start);
-        entries.replace([]);
-        assert_eq!((entries.changes().len(), entries.kept()), (0, 3));
-        entries.replace([raw("user/a", &one, 2)]);
-        assert_eq!((entries.changes().len(), entries.kept()), (0, 2));
-        // It may come back under another key, and is what was told all the same.
-        entries.put(raw("user/lease-7", &two, 3));
-        assert_eq!((entries.changes().len(), entries.kept()), (0, 1));
-        entries.put(raw("user/a", GOOD, 4));
-        assert!(matches!(&entries.changes()[..], [Change::Insert(..)]));
-
-        entries.delete(b"user/lease-7");
-        entries.delete(b"user/a");
-        assert_eq!(entries.changes().len(), 2, "a deletion is believed at once");
-        assert_eq!(entries.expire_at(), Some(given_up));
-        entries.expire(given_up);
-        assert!(matches!(&entries.changes()[..], [Change::Remove(_)]));
-        assert!(entries.is_empty() && entries.expire_at().is_none());
-    }
-
-    #[test]
-    fn whom_the_same_history_misses_goes_at_once() {
-        let (mut entries, _) = entries();
-        entries.replace([raw("user/a", GOOD, 100)]);
-        entries.changes();
-        entries.replace([]);
-        assert!(matches!(&entries.changes()[..], [Change::Remove(_)]));
-    }
-}
+mod tests;

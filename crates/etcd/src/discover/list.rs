@@ -1,22 +1,53 @@
 use etcd_client::{GetOptions, KeyValue};
+use tracing::debug;
 
 use super::cursor::Cursor;
 use crate::connect::Connection;
 use crate::{Etcd, EtcdError};
 
-/// Keys asked for in one request.
-const PAGE: i64 = 1000;
 /// A page or a watch response may have this many bytes. gRPC's default of 4 MiB is less than what
-/// one transaction may write.
+/// one transaction may write. etcd splits no answer unless it is asked to, so one of its answers is
+/// one of its revisions as a whole; one that is longer is an error, and so is the list after it.
 pub(super) const MAX_MESSAGE: usize = 64 << 20;
 
+const ACTION: &str = "list endpoints";
+
 /// All keys that start with `prefix`, in order, as they were at one revision.
+///
+/// One that was overtaken by a compaction between two pages begins again at once, with longer
+/// pages: so it ends however often etcd is compacted.
 pub(super) async fn list(
     etcd: &Etcd,
     connection: &Connection,
     prefix: &str,
 ) -> Result<(Cursor, Vec<KeyValue>), EtcdError> {
-    const ACTION: &str = "list endpoints";
+    let mut page = i64::from(etcd.config().page);
+    loop {
+        match pages(etcd, connection, prefix, page).await {
+            Err(Interrupted::Compacted) => {
+                page = page.saturating_mul(4);
+                debug!(
+                    prefix,
+                    page, "a compaction came between two pages, listing again"
+                );
+            }
+            Err(Interrupted::Failed(error)) => return Err(error),
+            Ok(list) => return Ok(list),
+        }
+    }
+}
+
+enum Interrupted {
+    Compacted,
+    Failed(EtcdError),
+}
+
+async fn pages(
+    etcd: &Etcd,
+    connection: &Connection,
+    prefix: &str,
+    limit: i64,
+) -> Result<(Cursor, Vec<KeyValue>), Interrupted> {
     let mut kv = connection
         .client
         .kv_client()
@@ -26,14 +57,21 @@ pub(super) async fn list(
     let mut cursor = None::<Cursor>;
     let mut keys = Vec::new();
     loop {
-        let mut options = GetOptions::new().with_range(end.clone()).with_limit(PAGE);
+        let mut options = GetOptions::new().with_range(end.clone()).with_limit(limit);
         if let Some(cursor) = cursor {
             options = options.with_revision(cursor.revision);
         }
-        let mut page = etcd.answer(ACTION, kv.get(from, Some(options))).await?;
-        let header = page.header();
-        let header =
-            header.ok_or_else(|| EtcdError::ended(ACTION, "an answer without a header"))?;
+        let page = etcd.answer(ACTION, kv.get(from, Some(options))).await;
+        let mut page = page.map_err(|error| {
+            if cursor.is_some() && error.is_compaction() {
+                Interrupted::Compacted
+            } else {
+                Interrupted::Failed(error)
+            }
+        })?;
+        let header = page.header().ok_or_else(|| {
+            Interrupted::Failed(EtcdError::ended(ACTION, "an answer without a header"))
+        })?;
         let cursor = *cursor.get_or_insert(header.into());
         let more = page.more();
         keys.append(&mut page.take_kvs());

@@ -2,15 +2,17 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use etcd_client::{KeyValue, WatchOptions, WatchResponse, WatchStream};
+use etcd_client::{KeyValue, WatchResponse};
 use evenkeel_discover::DiscoverError;
 use tokio::time::{Instant, sleep_until};
 use tracing::{debug, info, warn};
 
 use super::cursor::Cursor;
 use super::entries::{Entries, Raw};
-use super::list::{MAX_MESSAGE, list, range_end};
+use super::list::list;
 use super::outage::Outage;
+use super::probe::Probes;
+use super::watch::{self, Watch, is_answer_about_progress};
 use super::{DiscoverStats, Item};
 use crate::backoff::Backoff;
 use crate::connect::Connection;
@@ -26,6 +28,7 @@ pub(super) struct Watcher {
     /// What the full keys start with; ends in `/`.
     prefix: String,
     entries: Entries,
+    probes: Probes,
     told_empty: bool,
     /// An outage was reported, and nothing has contradicted that yet.
     told_outage: bool,
@@ -46,20 +49,13 @@ enum Phase {
     Watch(Box<Watch>),
 }
 
-struct Watch {
-    stream: WatchStream,
-    generation: usize,
-    since: Instant,
-    /// When to list again although the watch seems well.
-    relist_at: Instant,
-}
-
 impl Watcher {
     pub(super) fn new(etcd: Etcd, service: &str, stats: Arc<DiscoverStats>) -> Self {
         let config = etcd.config();
         let prefix = etcd.key(&config.codec.prefix(service));
         Self {
             entries: Entries::new(config, service, Arc::clone(&stats)),
+            probes: Probes::new(&config.on_loss),
             outage: Outage::new(config.report_after),
             backoff: Backoff::new(MIN_BACKOFF, config.max_backoff),
             service: service.into(),
@@ -113,16 +109,18 @@ impl Watcher {
         match list(&self.etcd, &connection, &self.prefix).await {
             Ok((cursor, list)) => {
                 self.stats.lists.fetch_add(1, Ordering::Relaxed);
-                let same = self.cursor == Cursor::default() || self.cursor.advance(cursor);
-                if !same {
-                    self.entries.lost(Instant::now().into_std());
-                }
-                self.entries.replace(list.iter().map(raw));
-                if !same {
-                    let (service, from, kept) = (&self.service, self.cursor, self.entries.kept());
+                let from = self.cursor;
+                let continued = from == Cursor::default() || self.cursor.advance(cursor);
+                let now = Instant::now().into_std();
+                self.entries.replace(list.iter().map(raw), continued, now);
+                if !continued {
+                    let (service, kept) = (&self.service, self.entries.kept_len());
                     warn!(%service, ?from, to = ?cursor, kept, "etcd was replaced or restored");
                 }
                 self.cursor = cursor;
+                self.stats
+                    .revision
+                    .store(cursor.revision, Ordering::Relaxed);
                 Ok(connection)
             }
             Err(error) => {
@@ -134,65 +132,49 @@ impl Watcher {
 
     /// Watches from the list on; ready when etcd has confirmed it.
     async fn open(&mut self, connection: &Connection) -> Result<Box<Watch>, EtcdError> {
-        const ACTION: &str = "watch endpoints";
-        let mut client = connection
-            .client
-            .watch_client()
-            .max_decoding_message_size(MAX_MESSAGE);
-        let options = WatchOptions::new()
-            .with_range(range_end(self.prefix.as_bytes()))
-            .with_start_revision(self.cursor.revision + 1)
-            .with_progress_notify();
-        let request = async {
-            let mut stream = client.watch(self.prefix.as_str(), Some(options)).await?;
-            let first = stream.message().await?;
-            Ok((stream, first))
-        };
-        let (stream, first) = self.etcd.answer(ACTION, request).await?;
-        let first = first.ok_or_else(|| EtcdError::ended(ACTION, "refused"))?;
+        let from = self.cursor.revision + 1;
+        let (watch, first) = Watch::open(&self.etcd, connection, &self.prefix, from).await?;
         // A watch from a revision that is yet to come is created all the same, and silent. So this
         // is where an etcd that was restored since the list shows.
         self.apply(&first)
-            .map_err(|reason| EtcdError::ended(ACTION, reason))?;
-        let now = Instant::now();
-        let jitter = 0.9 + 0.2 * fastrand::f64();
-        let relist_every = self.etcd.config().relist_every.mul_f64(jitter);
-        Ok(Box::new(Watch {
-            stream,
-            generation: connection.generation(),
-            since: now,
-            relist_at: now + relist_every,
-        }))
+            .map_err(|reason| EtcdError::ended(watch::ACTION, reason))?;
+        self.stats.watches.fetch_add(1, Ordering::Relaxed);
+        Ok(Box::new(watch))
     }
 
     /// Waits for the next response and applies it; begins again when the watch has ended.
     async fn follow(&mut self, mut watch: Box<Watch>) -> Vec<Item> {
         // Only while etcd is watched, so that an outage removes nobody.
         let expire_at = self.entries.expire_at().map(Instant::from_std);
+        let relist_at = watch.relist_at;
         let message = tokio::select! {
-            message = watch.stream.message() => message,
-            () = sleep_until(expire_at.unwrap_or(watch.relist_at)), if expire_at.is_some() => {
+            message = watch.next(&self.etcd) => message,
+            () = sleep_until(expire_at.unwrap_or(relist_at)), if expire_at.is_some() => {
                 self.entries.expire(Instant::now().into_std());
                 self.phase = Phase::Watch(watch);
                 return self.changes();
             }
-            () = sleep_until(watch.relist_at) => {
+            key = self.probes.refused(&self.entries), if self.entries.kept_len() > 0 => {
+                self.entries.refused(&key);
+                self.phase = Phase::Watch(watch);
+                return self.changes();
+            }
+            () = sleep_until(relist_at) => {
                 debug!(service = %self.service, "listing again, as it is time");
                 return Vec::new();
             }
         };
         let error = match message {
-            Ok(Some(response)) => match self.apply(&response) {
+            Ok(response) => match self.apply(&response) {
                 Ok(()) => {
                     self.phase = Phase::Watch(watch);
                     return self.changes();
                 }
-                Err(reason) => EtcdError::ended("watch endpoints", reason),
+                Err(reason) => EtcdError::ended(watch::ACTION, reason),
             },
-            Ok(None) => EtcdError::ended("watch endpoints", "the stream was closed"),
             Err(error) => {
                 self.etcd.discard(watch.generation).await;
-                EtcdError::request("watch endpoints", error)
+                error
             }
         };
         if watch.since.elapsed() >= self.etcd.config().max_backoff {
@@ -211,7 +193,12 @@ impl Watcher {
         }
         let header = response.header().ok_or("a response without a header")?;
         let (from, header) = (self.cursor, Cursor::from(header));
-        if !self.cursor.advance(header) {
+        let continued = if is_answer_about_progress(response) {
+            !from.is_of_another_cluster(header)
+        } else {
+            self.cursor.advance(header)
+        };
+        if !continued {
             return Err(format!("history went from {from:?} to {header:?}"));
         }
         for entry in response.events().iter().filter_map(|event| event.kv()) {
@@ -222,6 +209,9 @@ impl Watcher {
                 self.entries.put(raw(entry));
             }
         }
+        let now = Instant::now().into_std();
+        self.entries.settle(now);
+        self.stats.hear(self.cursor.revision, now);
         Ok(())
     }
 

@@ -1,0 +1,111 @@
+use std::time::Duration;
+
+use crate::EtcdError;
+use crate::config::LONGEST;
+
+/// What discovery makes of an etcd that misses, all at once, many of those it had.
+///
+/// Leases expire together when etcd loses its leader for long, a hand deletes a prefix, a backup
+/// is restored: the list goes, and the servers are well.
+///
+/// ```
+/// use std::time::Duration;
+/// use evenkeel_etcd::{EtcdConfig, KeepLast, OnLoss};
+///
+/// let patient = KeepLast { limit: Duration::from_secs(600), ..KeepLast::default() };
+/// let config = EtcdConfig { on_loss: OnLoss::KeepLast(patient), ..EtcdConfig::default() };
+/// # drop(config);
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum OnLoss {
+    /// The last ones are kept for a while.
+    KeepLast(KeepLast),
+    /// etcd is believed, whatever it says; also that nobody is there.
+    AcceptEmpty,
+}
+
+/// When endpoints are kept that etcd has lost, and until when.
+///
+/// It is a loss when more than half of the list, and at least two servers or all there were, went
+/// within [`Self::window`]; those that went first are taken back then. And it is one when etcd
+/// has less history than it had. No loss is
+///
+/// - a server that said before that it takes no calls (`draining`, `down`, weight 0),
+/// - a key that goes while the server has another one, in the same answer or before.
+///
+/// A kept endpoint goes when its server is found in etcd again, under whatever key, when nobody
+/// listens at its address, and when [`Self::limit`] is over. Only while etcd answers: an outage
+/// removes nobody.
+#[derive(Clone, Debug, PartialEq)]
+#[expect(
+    clippy::exhaustive_structs,
+    reason = "plain data, made with `..KeepLast::default()`"
+)]
+pub struct KeepLast {
+    /// How long an endpoint is kept at most. Default 60 s; 0 keeps none.
+    pub limit: Duration,
+    /// Deletions so close together are one loss. Default 10 s.
+    pub window: Duration,
+    /// How often, ±10 %, every kept endpoint is dialled (TCP, or its Unix socket; for 1 s at most).
+    /// One that refuses is gone; any other outcome proves nothing. Default 1 s; at least 0.1 s.
+    /// `Duration::MAX` never dials, for networks in which a connection is refused by others than
+    /// the server.
+    pub probe_every: Duration,
+}
+
+impl Default for OnLoss {
+    fn default() -> Self {
+        Self::KeepLast(KeepLast::default())
+    }
+}
+
+impl Default for KeepLast {
+    fn default() -> Self {
+        Self {
+            limit: Duration::from_secs(60),
+            window: Duration::from_secs(10),
+            probe_every: Duration::from_secs(1),
+        }
+    }
+}
+
+impl OnLoss {
+    /// The same with times that can be added to any present; or what cannot work.
+    pub(crate) fn checked(self) -> Result<Self, EtcdError> {
+        let Self::KeepLast(mut keep) = self else {
+            return Ok(self);
+        };
+        if keep.probe_every < Duration::from_millis(100) {
+            let reason = format!("{:?} is too short", keep.probe_every);
+            return Err(EtcdError::config("on_loss.probe_every", reason));
+        }
+        for time in [&mut keep.limit, &mut keep.window, &mut keep.probe_every] {
+            *time = LONGEST.min(*time);
+        }
+        Ok(Self::KeepLast(keep))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_bounded() {
+        let keep = |probe_every| {
+            OnLoss::KeepLast(KeepLast {
+                limit: Duration::MAX,
+                probe_every,
+                ..KeepLast::default()
+            })
+        };
+        let error = keep(Duration::ZERO).checked().unwrap_err().to_string();
+        assert!(error.contains("on_loss.probe_every"), "{error}");
+        let OnLoss::KeepLast(kept) = keep(Duration::MAX).checked().unwrap() else {
+            panic!()
+        };
+        assert_eq!((kept.limit, kept.probe_every), (LONGEST, LONGEST));
+        assert_eq!(OnLoss::AcceptEmpty.checked().unwrap(), OnLoss::AcceptEmpty);
+    }
+}
