@@ -4,17 +4,27 @@
 //! of grpc-go are found and find us. Those of other frameworks are beside it, found by name with
 //! [`codec_named`]; yours plugs in as a [`Codec`], or as the functions of an [`FnCodec`].
 
+mod auto;
+mod dubbo;
 mod fields;
 mod func;
+mod fyer;
 mod go;
+mod go_micro;
 mod key;
+mod kitex;
 mod kratos;
 mod metadata;
 mod named;
 mod plain;
 
+pub use auto::{AutoDetect, guess_layout};
+pub use dubbo::{Dubbo, DubboInterface};
 pub use func::FnCodec;
+pub use fyer::FyerRpc;
 pub use go::GoEndpoints;
+pub use go_micro::GoMicro;
+pub use kitex::Kitex;
 pub use kratos::Kratos;
 pub use named::{CODEC_NAMES, codec_named};
 pub use plain::PlainText;

@@ -53,7 +53,8 @@ mod error;
 mod register;
 
 pub use codec::{
-    CODEC_NAMES, Codec, CodecError, Decoded, FnCodec, GoEndpoints, Kratos, PlainText, codec_named,
+    AutoDetect, CODEC_NAMES, Codec, CodecError, Decoded, Dubbo, DubboInterface, FnCodec, FyerRpc,
+    GoEndpoints, GoMicro, Kitex, Kratos, PlainText, codec_named, guess_layout,
 };
 pub use config::{Credentials, EtcdConfig};
 pub use connect::Etcd;

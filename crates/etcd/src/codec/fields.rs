@@ -1,5 +1,7 @@
 //! Values that are JSON, read as Go's `encoding/json` reads them.
 
+use std::fmt;
+
 use evenkeel_core::{Address, Endpoint};
 use serde_json::{Map, Value};
 
@@ -28,6 +30,17 @@ impl Fields {
         found.filter(|value| !value.is_null())
     }
 
+    /// A JSON object within another.
+    pub(super) fn of(value: &Value) -> Option<Self> {
+        value.as_object().cloned().map(Self)
+    }
+
+    /// A number of weight that is more than 0, or what is meant without one.
+    pub(super) fn weight_or(&self, name: &str, default: f64) -> f64 {
+        let weight = self.field(name).and_then(Value::as_f64);
+        weight.filter(|weight| *weight > 0.0).unwrap_or(default)
+    }
+
     /// A text that may be missing; one that is empty is.
     pub(super) fn text(&self, name: &str) -> Option<&str> {
         let text = self.field(name)?.as_str()?;
@@ -42,6 +55,18 @@ pub(super) fn address(field: &'static str, text: &str) -> Result<Address, CodecE
         return Err(CodecError::field(field, "an address that can be dialled"));
     }
     Ok(address)
+}
+
+/// An address of a host and a port that are written apart.
+pub(super) fn host_port(
+    field: &'static str,
+    host: &str,
+    port: impl fmt::Display,
+) -> Result<Address, CodecError> {
+    if host.contains(':') && !host.starts_with('[') {
+        return address(field, &format!("[{host}]:{port}"));
+    }
+    address(field, &format!("{host}:{port}"))
 }
 
 /// The one address of an endpoint that has nothing else formats have no place for.

@@ -19,3 +19,74 @@ pub(super) fn under(root: &str, service: &str) -> String {
 pub(super) fn name(service: &str) -> &str {
     service.trim_matches('/')
 }
+
+/// What `key` has after `prefix`; none if it begins otherwise, or has more parts after that: then
+/// it belongs to another service.
+pub(super) fn last<'a>(prefix: &str, key: &'a str) -> Option<&'a str> {
+    key.strip_prefix(prefix).filter(|rest| !rest.contains('/'))
+}
+
+/// What was escaped for a URL's query, as Go's `url.QueryUnescape` has it; what is no escape stays.
+pub(super) fn unescaped(text: &str) -> String {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((&first, after)) = rest.split_first() {
+        let hex = |byte: u8| char::from(byte).to_digit(16);
+        let escaped = match (first, after) {
+            (b'%', [high, low, ..]) => hex(*high).zip(hex(*low)),
+            _ => None,
+        };
+        rest = after;
+        match escaped {
+            Some((high, low)) => {
+                // Two digits are a byte.
+                bytes.extend(u8::try_from(high * 16 + low));
+                rest = &after[2..];
+            }
+            None if first == b'+' => bytes.push(b' '),
+            None => bytes.push(first),
+        }
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+/// The names and values of a URL's query.
+pub(super) fn query(text: &str) -> impl Iterator<Item = (String, String)> {
+    let pairs = text.split('&').filter(|pair| !pair.is_empty());
+    pairs.map(|pair| {
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        (unescaped(name), unescaped(value))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn roots_and_services_are_joined_by_one_slash() {
+        for (root, service, prefix) in [
+            ("/root", "user", "/root/user/"),
+            ("/root/", "/user/", "/root/user/"),
+            ("root/deep", "a/b", "root/deep/a/b/"),
+            ("/", "user", "/user/"),
+            ("", "/user", "user/"),
+        ] {
+            assert_eq!(under(root, service), prefix);
+        }
+        assert_eq!(closed("/user//"), "/user/");
+    }
+
+    #[test]
+    fn escapes_are_undone_and_what_is_none_stays() {
+        for (text, plain) in [
+            ("tri%3A%2F%2F10.0.0.5%3A20000", "tri://10.0.0.5:20000"),
+            ("a+b%20c", "a b c"),
+            ("100%", "100%"),
+            ("%4", "%4"),
+            ("%zz%C3%BC%ff", "%zzü\u{fffd}"),
+        ] {
+            assert_eq!(unescaped(text), plain);
+        }
+    }
+}

@@ -1,9 +1,21 @@
 use std::sync::Arc;
 
-use super::{Codec, GoEndpoints, Kratos, PlainText};
+use super::{AutoDetect, Codec, Dubbo, DubboInterface, FyerRpc};
+use super::{GoEndpoints, GoMicro, Kitex, Kratos, PlainText};
 
 /// The names that [`codec_named`] knows.
-pub const CODEC_NAMES: &[&str] = &["go", "go-zero", "kratos", "plain"];
+pub const CODEC_NAMES: &[&str] = &[
+    "go",
+    "go-zero",
+    "kratos",
+    "kitex",
+    "dubbo",
+    "dubbo-interface",
+    "go-micro",
+    "fyer",
+    "plain",
+    "auto",
+];
 
 /// The layout of that name, with its defaults; for configuration files and command lines.
 ///
@@ -12,6 +24,11 @@ pub const CODEC_NAMES: &[&str] = &["go", "go-zero", "kratos", "plain"];
 /// | `go` | [`GoEndpoints`]: etcd's Go client, the default |
 /// | `go-zero`, `plain` | [`PlainText`] |
 /// | `kratos` | [`Kratos`] |
+/// | `kitex` | [`Kitex`] |
+/// | `dubbo`, `dubbo-interface` | [`Dubbo`], [`DubboInterface`] |
+/// | `go-micro` | [`GoMicro`] |
+/// | `fyer` | [`FyerRpc`] |
+/// | `auto` | [`AutoDetect`] |
 ///
 /// ```
 /// let codec = evenkeel_etcd::codec_named("kratos").unwrap();
@@ -24,6 +41,12 @@ pub fn codec_named(name: &str) -> Option<Arc<dyn Codec>> {
         "go" => Arc::new(GoEndpoints),
         "go-zero" | "plain" => Arc::new(PlainText),
         "kratos" => Arc::new(Kratos::default()),
+        "kitex" => Arc::new(Kitex::default()),
+        "dubbo" => Arc::new(Dubbo::default()),
+        "dubbo-interface" => Arc::new(DubboInterface::default()),
+        "go-micro" => Arc::new(GoMicro::default()),
+        "fyer" => Arc::new(FyerRpc::default()),
+        "auto" => Arc::new(AutoDetect::default()),
         _ => return None,
     })
 }

@@ -4,16 +4,16 @@ use proptest::prelude::*;
 use super::*;
 
 /// A sample as it was found: the layout, the service, a key and its value.
-struct Sample {
-    layout: &'static str,
-    service: &'static str,
-    key: &'static str,
-    value: &'static str,
+pub(super) struct Sample {
+    pub(super) layout: &'static str,
+    pub(super) service: &'static str,
+    pub(super) key: &'static str,
+    pub(super) value: &'static str,
     address: &'static str,
     weight: Option<f64>,
 }
 
-const SAMPLES: &[Sample] = &[
+pub(super) const SAMPLES: &[Sample] = &[
     Sample {
         layout: "go",
         service: "service/user",
@@ -21,6 +21,22 @@ const SAMPLES: &[Sample] = &[
         value: r#"{"Op":0,"Addr":"127.0.0.1:8090","Metadata":{"weight":10}}"#,
         address: "127.0.0.1:8090",
         weight: Some(10.0),
+    },
+    Sample {
+        layout: "go",
+        service: "my-service",
+        key: "my-service/1.2.3.4",
+        value: r#"{"Addr":"1.2.3.4:80","Metadata":"..."}"#,
+        address: "1.2.3.4:80",
+        weight: None,
+    },
+    Sample {
+        layout: "go",
+        service: "foo/bar/my-service",
+        key: "foo/bar/my-service/e1",
+        value: r#"{"Op":0,"Addr":"127.0.0.1:8090","Metadata":null}"#,
+        address: "127.0.0.1:8090",
+        weight: None,
     },
     Sample {
         layout: "go-zero",
@@ -37,6 +53,46 @@ const SAMPLES: &[Sample] = &[
         value: r#"{"id":"8f5e7c1a-0a4f-11ef-9a3b-0242ac120002","name":"helloworld","version":"v1.0.0","metadata":{"weight":"100"},"endpoints":["http://10.0.0.5:8000","grpc://10.0.0.5:9000"]}"#,
         address: "10.0.0.5:9000",
         weight: Some(100.0),
+    },
+    Sample {
+        layout: "kitex",
+        service: "user",
+        key: "kitex/registry-etcd/user/10.0.0.5:8888",
+        value: r#"{"network":"tcp","address":"10.0.0.5:8888","weight":10,"tags":null}"#,
+        address: "10.0.0.5:8888",
+        weight: Some(10.0),
+    },
+    Sample {
+        layout: "dubbo",
+        service: "user-app",
+        key: "/services/user-app/10.0.0.5:20000",
+        value: r#"{"ID":"10.0.0.5:20000","ServiceName":"user-app","Host":"10.0.0.5","Port":20000,"Weight":100,"Enable":true,"Healthy":true,"Metadata":{"dubbo.endpoints":"[{\"port\":20000,\"protocol\":\"tri\"}]"},"Address":"10.0.0.5:20000","Tag":""}"#,
+        address: "10.0.0.5:20000",
+        weight: Some(100.0),
+    },
+    Sample {
+        layout: "dubbo-interface",
+        service: "com.acme.User",
+        key: "/dubbo/com.acme.User/providers/tri%3A%2F%2F10.0.0.5%3A20000%2Fcom.acme.User%3Fcategory%3Dproviders",
+        value: "",
+        address: "10.0.0.5:20000",
+        weight: Some(100.0),
+    },
+    Sample {
+        layout: "go-micro",
+        service: "greeter",
+        key: "/micro/registry/greeter/greeter-2e7a6f0c-4f8e-4b53-9a5c-3a8d2f1b7c11",
+        value: r#"{"name":"greeter","version":"latest","metadata":null,"endpoints":[{"name":"Greeter.Hello","request":null,"response":null,"metadata":{}}],"nodes":[{"id":"greeter-2e7a6f0c-4f8e-4b53-9a5c-3a8d2f1b7c11","address":"10.0.0.5:41321","metadata":{"protocol":"grpc"}}]}"#,
+        address: "10.0.0.5:41321",
+        weight: None,
+    },
+    Sample {
+        layout: "fyer",
+        service: "user-service",
+        key: "/fyerrpc/services/user-service/1.0.0/7f3c",
+        value: r#"{"id":"7f3c","service":"user-service","version":"1.0.0","address":"10.0.0.5:8001","metadata":{},"status":1,"updated_at":1744374219}"#,
+        address: "10.0.0.5:8001",
+        weight: None,
     },
 ];
 
