@@ -1,8 +1,9 @@
 //! Suite `interop`: the cases of gRPC's own [interop tests] through whole channels, against the
-//! servers of three implementations.
+//! servers of three implementations; and servers that are found in etcd by, and written there by,
+//! etcd's own Go client.
 //!
-//! Those of grpc-go and of gRPC's Python library are built and started by their tests, where their
-//! tools are; what was built stays below `target`.
+//! What is not Rust is built and started by its tests, where its tools are; what was built stays
+//! below `target`.
 //!
 //! [interop tests]: https://github.com/grpc/grpc/blob/master/doc/interop-test-descriptions.md
 
@@ -12,6 +13,7 @@ mod build;
 mod cases;
 mod go;
 mod health;
+mod naming;
 mod process;
 mod python;
 

@@ -6,23 +6,25 @@ use std::thread::JoinHandle;
 
 use evenkeel_testkit::interop::Ended;
 use evenkeel_testkit::within;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 
 /// A server in a process of its own; dropping this kills it.
 ///
-/// It says `listening ADDRESS` once, and `ended PATH CODE` for each call.
+/// It says `listening ADDRESS` once, `ended PATH CODE` for each call, and answers what it is asked.
 #[derive(Debug)]
 pub(crate) struct Process {
     child: Child,
     address: SocketAddr,
     ended: watch::Receiver<Vec<Ended>>,
+    answers: mpsc::UnboundedReceiver<String>,
+    log: File,
     reader: Option<JoinHandle<()>>,
 }
 
 impl Process {
     /// Starts it and waits until it listens.
     pub(crate) async fn start(mut command: Command) -> Self {
-        let mut log = tempfile::tempfile().unwrap();
+        let log = tempfile::tempfile().unwrap();
         let child = command
             // It ends when this does, should nobody be left to kill it.
             .stdin(Stdio::piped())
@@ -33,16 +35,19 @@ impl Process {
         let said = child.stdout.take().expect("it is a pipe");
         let (listening, address) = oneshot::channel();
         let (sender, ended) = watch::channel(Vec::new());
-        let reader = std::thread::spawn(move || read(said, listening, &sender));
+        let (answer, answers) = mpsc::unbounded_channel();
+        let reader = std::thread::spawn(move || read(said, listening, &sender, &answer));
         let mut server = Self {
             child,
             address: ([127, 0, 0, 1], 0).into(),
             ended,
+            answers,
+            log,
             reader: Some(reader),
         };
         match within("a server that listens", address).await {
             Ok(address) => server.address = address,
-            Err(_) => panic!("{command:?} does not start; it says:\n{}", text(&mut log)),
+            Err(_) => panic!("{command:?} does not start; it says:\n{}", server.log()),
         }
         server
     }
@@ -58,9 +63,25 @@ impl Process {
         writeln!(stdin, "{line}").unwrap();
     }
 
+    /// Tells it one line, which it answers with one.
+    pub(crate) async fn ask(&mut self, line: &str) -> String {
+        self.tell(line);
+        match within("an answer", self.answers.recv()).await {
+            Some(answer) => answer,
+            None => panic!("{line}: it has ended; it says:\n{}", self.log()),
+        }
+    }
+
     /// The calls that have ended, in their order.
     pub(crate) fn ended(&self) -> watch::Receiver<Vec<Ended>> {
         self.ended.clone()
+    }
+
+    fn log(&mut self) -> String {
+        let mut text = String::new();
+        self.log.rewind().unwrap();
+        self.log.read_to_string(&mut text).unwrap();
+        text
     }
 }
 
@@ -80,6 +101,7 @@ fn read(
     said: ChildStdout,
     listening: oneshot::Sender<SocketAddr>,
     ended: &watch::Sender<Vec<Ended>>,
+    answers: &mpsc::UnboundedSender<String>,
 ) {
     let mut listening = Some(listening);
     for line in BufReader::new(said).lines().map_while(Result::ok) {
@@ -94,14 +116,8 @@ fn read(
                 let (path, code) = (path.to_owned(), code.parse().unwrap());
                 ended.send_modify(|ended| ended.push(Ended { path, code }));
             }
-            _ => {}
+            // An error says that nobody asks any more.
+            _ => drop(answers.send(line)),
         }
     }
-}
-
-fn text(log: &mut File) -> String {
-    let mut text = String::new();
-    log.rewind().unwrap();
-    log.read_to_string(&mut text).unwrap();
-    text
 }
