@@ -85,7 +85,7 @@ pub use keep_last_good::{KeepLastGood, KeepLastGoodConfig, KeepStats};
 pub use key::EndpointKey;
 pub use memory::{MemoryDiscover, MemoryRegistry};
 pub use merge::MergeDiscover;
-pub use register::{Control, RegisterError, Registrar, Registration, RegistrationState};
+pub use register::{Control, Presence, RegisterError, Registrar, Registration, RegistrationState};
 pub use set::EndpointSet;
 
 /// What a source says of one endpoint.

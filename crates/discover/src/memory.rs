@@ -7,12 +7,14 @@ use std::collections::hash_map;
 use std::fmt;
 use std::sync::Arc;
 
-use evenkeel_core::{Endpoint, Metadata};
+use evenkeel_core::{Availability, Endpoint, Metadata};
 use indexmap::IndexMap;
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
-use crate::{Control, EndpointKey, RegisterError, Registrar, Registration, RegistrationState};
+use crate::{
+    Control, EndpointKey, Presence, RegisterError, Registrar, Registration, RegistrationState,
+};
 
 /// A registry in this process: for tests, demos, and services that find each other within one
 /// process.
@@ -36,6 +38,8 @@ struct Shared {
 #[derive(Default)]
 struct State {
     services: HashMap<Arc<str>, watch::Sender<Arc<List>>>,
+    /// Whose keys are kept for them while they are paused.
+    paused: HashMap<EndpointKey, watch::Sender<RegistrationState>>,
     /// Numbers every write, so that the newest of two entries for one server is known.
     revision: u64,
 }
@@ -77,9 +81,10 @@ impl MemoryRegistry {
             shared: Arc::clone(&self.shared),
             service,
             key,
+            wish: Mutex::new(Wish::new(endpoint)),
             state,
         };
-        owned.write(endpoint);
+        owned.write();
         Ok(Registration::new(owned, watch))
     }
 
@@ -135,62 +140,128 @@ struct Owned {
     shared: Arc<Shared>,
     service: Arc<str>,
     key: EndpointKey,
+    /// Locked before the registry, never after it.
+    wish: Mutex<Wish>,
     state: watch::Sender<RegistrationState>,
 }
 
+/// What was asked for last.
+struct Wish {
+    endpoint: Endpoint,
+    presence: Presence,
+}
+
+impl Wish {
+    const fn new(endpoint: Endpoint) -> Self {
+        Self {
+            endpoint,
+            presence: Presence::Listed,
+        }
+    }
+
+    /// The endpoint as clients are to see it, if they are.
+    fn shown(&self) -> Option<Endpoint> {
+        let endpoint = self.endpoint.clone();
+        match self.presence {
+            Presence::Listed => Some(endpoint),
+            Presence::Draining => {
+                let metadata = endpoint.metadata().clone();
+                let draining = metadata.with_availability(Availability::Draining);
+                Some(endpoint.with_metadata(draining))
+            }
+            Presence::Paused => None,
+        }
+    }
+}
+
 impl Owned {
-    /// Writes the new entry; an older registration under the same key ends.
-    fn write(&self, endpoint: Endpoint) {
+    /// Writes the first entry; an older registration under the same key ends.
+    fn write(&self) {
+        let wish = self.wish.lock();
         let mut state = self.shared.state.lock();
+        if let Some(old) = state.paused.remove(&self.key) {
+            old.send_replace(RegistrationState::Deregistered);
+        }
+        self.show(&mut state, wish.shown());
+    }
+
+    /// Changes the wish and does it, unless the key is not this registration's any more; `change`
+    /// says whether there is anything to do.
+    fn change(&self, change: impl FnOnce(&mut Wish) -> bool) -> Result<(), RegisterError> {
+        let mut wish = self.wish.lock();
+        let mut state = self.shared.state.lock();
+        if !self.is_owner(&state) {
+            return Err(RegisterError::Ended);
+        }
+        if change(&mut wish) {
+            self.show(&mut state, wish.shown());
+        }
+        Ok(())
+    }
+
+    /// Whether no newer registration has the key, and it was not taken out.
+    fn is_owner(&self, state: &State) -> bool {
+        let own = |other: &watch::Sender<_>| other.same_channel(&self.state);
+        let list = state.services.get(&self.service);
+        list.is_some_and(|list| {
+            let list = list.borrow();
+            list.get(&self.key).is_some_and(|entry| own(&entry.state))
+        }) || state.paused.get(&self.key).is_some_and(own)
+    }
+
+    /// Has clients see this and nothing else under the key.
+    fn show(&self, state: &mut State, endpoint: Option<Endpoint>) {
         state.revision += 1;
-        let entry = Entry {
+        let entry = endpoint.map(|endpoint| Entry {
             endpoint,
             revision: state.revision,
             state: self.state.clone(),
+        });
+        let shown = match entry {
+            Some(_) => {
+                state.paused.remove(&self.key);
+                RegistrationState::Registered
+            }
+            None => {
+                state.paused.insert(self.key.clone(), self.state.clone());
+                RegistrationState::Paused
+            }
         };
         state.service(&self.service).send_modify(|list| {
-            if let Some(old) = Arc::make_mut(list).insert(self.key.clone(), entry) {
+            let list = Arc::make_mut(list);
+            let old = match entry {
+                Some(entry) => list.insert(self.key.clone(), entry),
+                None => list.shift_remove(&self.key),
+            };
+            if let Some(old) = old.filter(|old| !old.state.same_channel(&self.state)) {
                 old.state.send_replace(RegistrationState::Deregistered);
             }
         });
-    }
-
-    /// Changes the list, unless the entry is not this registration's any more.
-    fn change(&self, change: impl FnOnce(&mut List, u64)) -> Result<(), RegisterError> {
-        let mut state = self.shared.state.lock();
-        state.revision += 1;
-        let revision = state.revision;
-        let changed = state.services.get(&self.service).is_some_and(|list| {
-            list.send_if_modified(|list| {
-                let entry = list.get(&self.key);
-                let own = entry.is_some_and(|entry| entry.state.same_channel(&self.state));
-                if own {
-                    change(Arc::make_mut(list), revision);
-                }
-                own
-            })
-        });
-        changed.then_some(()).ok_or(RegisterError::Ended)
+        self.state.send_replace(shown);
     }
 }
 
 impl Control for Owned {
     fn update(&self, metadata: Metadata) -> Result<(), RegisterError> {
-        self.change(|list, revision| {
-            if let Some(entry) = list.get_mut(&self.key) {
-                entry.endpoint = entry.endpoint.clone().with_metadata(metadata);
-                entry.revision = revision;
-            }
+        self.change(|wish| {
+            wish.endpoint = wish.endpoint.clone().with_metadata(metadata);
+            true
         })
     }
 
+    fn present(&self, presence: Presence) -> Result<(), RegisterError> {
+        self.change(|wish| std::mem::replace(&mut wish.presence, presence) != presence)
+    }
+
     fn deregister(&self) {
-        let gone = self.change(|list, _| {
-            list.shift_remove(&self.key);
-        });
-        if gone.is_ok() {
-            self.shared.forget(&self.service);
+        {
+            let mut state = self.shared.state.lock();
+            if self.is_owner(&state) {
+                self.show(&mut state, None);
+                state.paused.remove(&self.key);
+            }
         }
+        self.shared.forget(&self.service);
         self.state.send_replace(RegistrationState::Deregistered);
     }
 }

@@ -144,3 +144,66 @@ async fn watchers_end_with_the_present_list_however_fast_it_changes() {
         watcher.unwrap();
     }
 }
+
+#[tokio::test]
+async fn a_paused_server_is_out_until_it_resumes_and_a_draining_one_says_so() {
+    let registry = MemoryRegistry::new();
+    let registration = registry.register("user", endpoint("127.0.0.1:1")).unwrap();
+    let availability = || {
+        let endpoints = registry.endpoints("user");
+        let listed = endpoints.first()?;
+        Some((listed.metadata().availability, listed.metadata().weight))
+    };
+    let up = Some((Availability::Up, None));
+    assert_eq!(availability(), up);
+
+    registration.drain().unwrap();
+    registration.drain().unwrap();
+    registration.registered().await.unwrap();
+    assert_eq!(availability(), Some((Availability::Draining, None)));
+    let heavier = Metadata::default().with_weight(2.0);
+    registration.update(heavier).unwrap();
+    assert_eq!(availability(), Some((Availability::Draining, Some(2.0))));
+
+    registration.pause().unwrap();
+    registration.pause().unwrap();
+    registration.paused().await.unwrap();
+    assert_eq!(availability(), None);
+    registration.update(Metadata::default()).unwrap();
+    assert!(matches!(registration.state(), RegistrationState::Paused));
+
+    registration.resume().unwrap();
+    registration.registered().await.unwrap();
+    assert_eq!(availability(), up);
+    registration.pause().unwrap();
+    registration.deregister().await.unwrap();
+    assert_eq!(availability(), None);
+}
+
+#[tokio::test]
+async fn what_is_asked_for_twice_is_seen_once() {
+    let registry = MemoryRegistry::new();
+    let registration = registry.register("user", endpoint("127.0.0.1:1")).unwrap();
+    let mut discover = registry.watch("user");
+    next(&mut discover).await.unwrap();
+    registration.resume().unwrap();
+    nothing_more(&mut discover);
+    registration.drain().unwrap();
+    next(&mut discover).await.unwrap();
+    registration.drain().unwrap();
+    nothing_more(&mut discover);
+}
+
+#[tokio::test]
+async fn a_successor_also_ends_a_registration_that_is_paused() {
+    let registry = MemoryRegistry::new();
+    let old = registry.register("user", endpoint("127.0.0.1:1")).unwrap();
+    old.pause().unwrap();
+    let new = registry.register("user", endpoint("127.0.0.1:1")).unwrap();
+    assert!(matches!(old.state(), RegistrationState::Deregistered));
+    assert!(matches!(old.resume(), Err(RegisterError::Ended)));
+    assert!(matches!(old.paused().await, Err(RegisterError::Ended)));
+    drop(old);
+    assert!(matches!(new.state(), RegistrationState::Registered));
+    assert_eq!(registry.endpoints("user").len(), 1);
+}
