@@ -1,4 +1,6 @@
 mod bounds;
+mod many;
+mod presence;
 mod refused;
 
 use std::time::Duration;

@@ -56,6 +56,17 @@ pub enum EtcdError {
         /// The key.
         key: String,
     },
+    /// Another process has registered the same key, later than we did, and lives.
+    #[error(
+        "{key} is held by another lease, {lease:x}: another process has registered this address"
+    )]
+    #[non_exhaustive]
+    KeyHeld {
+        /// The key.
+        key: String,
+        /// The other process's lease.
+        lease: i64,
+    },
 }
 
 impl EtcdError {
@@ -80,6 +91,11 @@ impl EtcdError {
             code,
             reason,
         }
+    }
+
+    pub(crate) fn held(key: &str, lease: i64) -> Self {
+        let key = key.to_owned();
+        Self::KeyHeld { key, lease }
     }
 
     /// Whether etcd has refused us for who we are: nothing that goes away by waiting.

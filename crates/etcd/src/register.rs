@@ -1,23 +1,26 @@
 mod lease;
 mod ledger;
+mod requests;
+mod schedule;
 mod worker;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use evenkeel_core::{Endpoint, Metadata};
-use evenkeel_discover::{Control, RegisterError, Registrar, Registration};
+use evenkeel_core::{Availability, Endpoint, Metadata};
+use evenkeel_discover::{Control, Presence, RegisterError, Registrar, Registration};
 use parking_lot::Mutex;
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout_at};
 use tracing::{info, warn};
 
 use crate::config::LONGEST;
-use crate::{Etcd, EtcdError};
-use ledger::Ledger;
-use worker::Worker;
+use crate::{CodecError, Etcd, EtcdError};
+use ledger::{Denied, Ledger, Values};
+use requests::CHUNK;
+use worker::{GOODBYE, Worker, say_goodbye};
 
 /// Writes servers into etcd and keeps them there, for ever.
 ///
@@ -28,10 +31,17 @@ use worker::Worker;
 /// |---|---|---|
 /// | etcd is down, or cannot be reached | at once, or after 3 s without an answer | tried again, 0.5 s to [`RegistrarConfig::max_backoff`] apart |
 /// | the lease expired or was revoked | at the next renewal | a new lease, all keys written under it |
-/// | a key was deleted or overwritten | at the next renewal | written again under the present lease |
+/// | a key was deleted, or overwritten by hand | at the next renewal | written again under the present lease |
+/// | another process has registered the same key | at the next renewal | it came later, so the key is its own: tried again until it is gone, and logged |
+/// | etcd refuses a key | at once | tried again, others are not held up |
+///
+/// Requests are few: keys are written, looked at and deleted a hundred at a time. Attempts are
+/// spread at random, so that many processes do not come back to an etcd all at once.
 ///
 /// Every key carries the lease, so it goes by itself when the process dies. A key is deleted only
-/// while it carries our lease, so a late deregistration does not hit a successor.
+/// while it carries our lease, so a late deregistration does not hit a successor. Before an orderly
+/// deregistration it is written once more with `status: draining`, if the format has a word for
+/// that, so that clients can tell a server that says goodbye from one that was lost.
 ///
 /// # Clone, drop
 ///
@@ -70,11 +80,15 @@ pub struct RegistrarConfig {
     /// Whether loopback addresses and Unix sockets may be registered: for tests and demos on one
     /// machine. Default no.
     pub allow_loopback: bool,
-    /// The longest time between two attempts to reach etcd; they begin 0.5 s apart, and at least
-    /// half of each delay is kept, the rest is random. Never more than half of `ttl`: an etcd
-    /// that comes back gives every lease its whole time again, and whoever returns within that
-    /// time was never gone for its clients. Default 30 s; more than 0.
+    /// The longest time between two attempts to reach etcd. Each delay is random, from nothing up
+    /// to 0.5 s at first and to this in the end; while the lease lives, up to half of what is left
+    /// of it. Never more than 10 s, nor than half of `ttl`: an etcd that comes back gives
+    /// every lease its whole time again, and whoever returns within that time was never gone for
+    /// its clients. Default 30 s; more than 0.
     pub max_backoff: Duration,
+    /// How long [`EtcdRegistrar::shutdown`] waits after the servers were taken out, for clients to
+    /// hear of it. Default 1 s; 0 does not wait.
+    pub propagation_delay: Duration,
     /// The longest that [`EtcdRegistrar::shutdown`] and [`Registration::deregister`] wait for an
     /// etcd that does not answer. Default 3 s; more than a year is taken for a year.
     pub shutdown_timeout: Duration,
@@ -86,6 +100,7 @@ impl Default for RegistrarConfig {
             ttl: Duration::from_secs(10),
             allow_loopback: false,
             max_backoff: Duration::from_secs(30),
+            propagation_delay: Duration::from_secs(1),
             shutdown_timeout: Duration::from_secs(3),
         }
     }
@@ -108,6 +123,7 @@ impl RegistrarConfig {
     fn bounded(self) -> Self {
         Self {
             max_backoff: self.max_backoff.min(self.ttl / 2),
+            propagation_delay: self.propagation_delay.min(LONGEST),
             shutdown_timeout: self.shutdown_timeout.min(LONGEST),
             ..self
         }
@@ -150,8 +166,9 @@ impl EtcdRegistrar {
         })
     }
 
-    /// Takes all servers out of etcd, revokes the lease and ends the background task. Further
-    /// registrations are refused.
+    /// Takes all servers out of etcd, revokes the lease, ends the background task, and then waits
+    /// [`RegistrarConfig::propagation_delay`] until clients have heard of it: whoever stops serving
+    /// afterwards loses no call. Further registrations are refused.
     ///
     /// Waits for etcd [`RegistrarConfig::shutdown_timeout`] at most. If the future is dropped
     /// before that, the keys expire with the lease.
@@ -160,18 +177,26 @@ impl EtcdRegistrar {
     ///
     /// When etcd did not confirm in time; the keys expire with the lease.
     pub async fn shutdown(&self) -> Result<(), EtcdError> {
+        let inner = &self.inner;
         // In this order: nobody can start a worker any more, so the one that ends is the last.
-        self.inner.shared.ledger.lock().close();
-        let mut tasks = std::mem::take(&mut *self.inner.tasks.lock());
+        inner.shared.ledger.lock().close();
+        let mut tasks = std::mem::take(&mut *inner.tasks.lock());
         tasks.shutdown().await;
-        let lease = self.inner.shared.ledger.lock().take_lease();
+        let (lease, goodbyes, listed) = {
+            let mut ledger = inner.shared.ledger.lock();
+            (ledger.take_lease(), ledger.goodbyes(), ledger.is_listed())
+        };
         let result = match lease {
-            Some(lease) => self.inner.revoke(lease).await,
+            Some(lease) => inner.leave(lease, goodbyes).await,
             None => Ok(()),
         };
-        self.inner.shared.ledger.lock().end();
-        if let Err(error) = &result {
-            warn!("the servers' keys stay in etcd until their lease expires: {error}");
+        inner.shared.ledger.lock().end();
+        match &result {
+            Ok(()) if listed => sleep(inner.config.propagation_delay).await,
+            Ok(()) => {}
+            Err(error) => {
+                warn!("the servers' keys stay in etcd until their lease expires: {error}");
+            }
         }
         result
     }
@@ -189,9 +214,9 @@ impl Registrar for EtcdRegistrar {
         RegisterError::check(&endpoint, config.allow_loopback)?;
         let codec = &inner.etcd.config().codec;
         let key = inner.etcd.key(&codec.key(service, &endpoint));
-        let value = encode(&inner.etcd, service, &endpoint)?;
+        let values = encode(&inner.etcd, service, &endpoint)?;
         let runtime = Handle::try_current().map_err(|_| RegisterError::NoRuntime)?;
-        let entry = inner.shared.ledger.lock().enter(&key, value);
+        let entry = inner.shared.ledger.lock().enter(&key, values);
         let (id, state) = entry.ok_or(RegisterError::Ended)?;
         info!(service, %endpoint, %key, "registering");
         inner.start(&runtime);
@@ -207,10 +232,23 @@ impl Registrar for EtcdRegistrar {
     }
 }
 
-fn encode(etcd: &Etcd, service: &str, endpoint: &Endpoint) -> Result<Vec<u8>, RegisterError> {
+fn encode(etcd: &Etcd, service: &str, endpoint: &Endpoint) -> Result<Values, RegisterError> {
     let codec = &etcd.config().codec;
-    let value = codec.encode(service, endpoint);
-    value.map_err(|error| RegisterError::encode(endpoint, error))
+    let listed = codec.encode(service, endpoint);
+    let listed = listed.map_err(|error| RegisterError::encode(endpoint, error))?;
+    let metadata = endpoint.metadata().clone();
+    let draining = metadata.with_availability(Availability::Draining);
+    let draining = endpoint.clone().with_metadata(draining);
+    let key = etcd.key(&codec.key(service, endpoint));
+    // Only what clients would read as that is a word for it.
+    let readable = |value: &Vec<u8>| {
+        let decoded = codec.decode(&key, value);
+        decoded.is_ok_and(|it| it.endpoint.metadata().availability == Availability::Draining)
+    };
+    Ok(Values {
+        listed,
+        draining: codec.encode(service, &draining).ok().filter(readable),
+    })
 }
 
 impl Inner {
@@ -224,13 +262,34 @@ impl Inner {
         }
     }
 
-    /// Revokes the lease, which deletes all keys that carry it.
-    async fn revoke(&self, lease: i64) -> Result<(), EtcdError> {
-        const PAUSE: Duration = Duration::from_millis(100);
+    /// Tells clients that the servers are going, if etcd is quick, and takes them out.
+    async fn leave(&self, lease: i64, goodbyes: Vec<(String, Vec<u8>)>) -> Result<(), EtcdError> {
         let within = self.config.shutdown_timeout;
+        let deadline = Instant::now() + within;
+        let goodbye = self.goodbye(lease, &goodbyes);
+        say_goodbye(GOODBYE.min(within / 2), goodbye).await;
+        self.revoke(lease, deadline).await
+    }
+
+    async fn goodbye(&self, lease: i64, goodbyes: &[(String, Vec<u8>)]) -> Result<(), EtcdError> {
+        for goodbyes in goodbyes.chunks(CHUNK) {
+            let goodbyes = goodbyes.iter();
+            let goodbyes = goodbyes.map(|(key, value)| (key.as_str(), value.as_slice()));
+            if let Some(goodbye) = requests::goodbye(goodbyes, lease) {
+                let mut connection = self.etcd.connection().await?;
+                let said = connection.client.txn(goodbye);
+                self.etcd.answer("say goodbye", said).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Revokes the lease, which deletes all keys that carry it.
+    async fn revoke(&self, lease: i64, deadline: Instant) -> Result<(), EtcdError> {
+        const PAUSE: Duration = Duration::from_millis(100);
         let mut last = EtcdError::Timeout {
             action: "revoke the lease",
-            within,
+            within: self.config.shutdown_timeout,
         };
         let revoke = async {
             loop {
@@ -242,7 +301,7 @@ impl Inner {
                 sleep(PAUSE).await;
             }
         };
-        let revoked = timeout(within, revoke).await;
+        let revoked = timeout_at(deadline, revoke).await;
         revoked.map_err(|_| last)
     }
 
@@ -266,16 +325,37 @@ struct Owned {
     id: u64,
 }
 
+impl Owned {
+    fn done(&self, done: Result<(), Denied>) -> Result<(), RegisterError> {
+        match done {
+            Ok(()) => {
+                self.inner.shared.changed.notify_one();
+                Ok(())
+            }
+            Err(Denied::Ended) => Err(RegisterError::Ended),
+            Err(Denied::NoWord) => {
+                let missing = CodecError::no_place("a server that is draining");
+                Err(RegisterError::encode(&self.endpoint, missing))
+            }
+        }
+    }
+}
+
 impl Control for Owned {
     fn update(&self, metadata: Metadata) -> Result<(), RegisterError> {
         let endpoint = self.endpoint.clone().with_metadata(metadata);
-        let value = encode(&self.inner.etcd, &self.service, &endpoint)?;
-        let shared = &self.inner.shared;
-        if !shared.ledger.lock().update(&self.key, self.id, value) {
-            return Err(RegisterError::Ended);
-        }
-        shared.changed.notify_one();
-        Ok(())
+        let values = encode(&self.inner.etcd, &self.service, &endpoint)?;
+        let mut ledger = self.inner.shared.ledger.lock();
+        let done = ledger.update(&self.key, self.id, values);
+        drop(ledger);
+        self.done(done)
+    }
+
+    fn present(&self, presence: Presence) -> Result<(), RegisterError> {
+        let mut ledger = self.inner.shared.ledger.lock();
+        let done = ledger.present(&self.key, self.id, presence);
+        drop(ledger);
+        self.done(done)
     }
 
     fn deregister(&self) {

@@ -38,3 +38,68 @@ async fn an_entry_that_etcd_refuses_holds_up_no_other_and_is_tried_again() {
     refused.update(Metadata::default()).unwrap();
     registered(&refused).await;
 }
+
+#[tokio::test]
+async fn a_key_that_may_not_be_read_any_more_costs_no_other() {
+    use etcd_client::{Permission, RoleRevokePermissionOptions};
+    let Some(server) = EtcdServer::start().await else {
+        return;
+    };
+    let mut root = server.client().await;
+    root.role_add("server").await.unwrap();
+    let keys = [KEY, "user/10.0.0.2:80", "user/10.0.0.3:80"];
+    for key in keys {
+        let both = Permission::read_write(key);
+        root.role_grant_permission("server", both).await.unwrap();
+    }
+    for (name, role) in [("root", "root"), ("server", "server")] {
+        root.user_add(name, "secret", None).await.unwrap();
+        root.user_grant_role(name, role).await.unwrap();
+    }
+    root.auth_enable().await.unwrap();
+    let options = etcd_client::ConnectOptions::new().with_user("root", "secret");
+    let mut root = Client::connect([server.endpoint()], Some(options))
+        .await
+        .unwrap();
+
+    let credentials = evenkeel_etcd::Credentials {
+        name: "server".into(),
+        password: "secret".into(),
+    };
+    let config = EtcdConfig {
+        credentials: Some(credentials),
+        ..config(&server)
+    };
+    let two_seconds = RegistrarConfig {
+        ttl: Duration::from_secs(2),
+        ..RegistrarConfig::default()
+    };
+    let registrar = EtcdRegistrar::new(Etcd::new(config).unwrap(), two_seconds).unwrap();
+    let registrations = [A, B, "10.0.0.3:80"].map(|address| {
+        let endpoint = endpoint(address, 1.0);
+        registrar.register("user", endpoint).unwrap()
+    });
+    for registration in &registrations {
+        registered(registration).await;
+    }
+    let [refused, others @ ..] = &registrations;
+    let mut states = [others[0].watch(), others[1].watch()];
+    for states in &mut states {
+        states.mark_unchanged();
+    }
+    let none: Option<RoleRevokePermissionOptions> = None;
+    root.role_revoke_permission("server", KEY, none)
+        .await
+        .unwrap();
+    until(refused, "it is refused", |state| {
+        matches!(state, RegistrationState::Retrying { last_error, .. }
+            if last_error.contains("permission denied"))
+    })
+    .await;
+    for states in &states {
+        assert!(!states.has_changed().unwrap(), "{:?}", states.borrow());
+    }
+    let both = Permission::read_write(KEY);
+    root.role_grant_permission("server", both).await.unwrap();
+    registered(refused).await;
+}

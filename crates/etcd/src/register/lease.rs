@@ -11,6 +11,8 @@ const RENEW: &str = "renew the lease";
 pub(super) struct Lease {
     id: i64,
     ttl: Duration,
+    /// Until when it lives at least.
+    until: Instant,
     keeper: LeaseKeeper,
     stream: LeaseKeepAliveStream,
 }
@@ -38,6 +40,7 @@ impl Lease {
         id: i64,
         ttl: Duration,
     ) -> Result<Self, EtcdError> {
+        let asked = Instant::now();
         let opened = etcd.answer(RENEW, async {
             match client.lease_keep_alive(id).await {
                 // How etcd-client tells that the first answer has a time to live of 0.
@@ -49,6 +52,7 @@ impl Lease {
         Ok(Self {
             id,
             ttl,
+            until: asked + ttl,
             keeper,
             stream,
         })
@@ -56,6 +60,11 @@ impl Lease {
 
     pub(super) const fn id(&self) -> i64 {
         self.id
+    }
+
+    /// Until when etcd has promised to keep it, even if it is not renewed.
+    pub(super) const fn until(&self) -> Instant {
+        self.until
     }
 
     /// When to renew it next: after a third of its time to live, ±10 %.
@@ -66,11 +75,13 @@ impl Lease {
 
     /// Renews it.
     pub(super) async fn renew(&mut self, etcd: &Etcd) -> Result<(), EtcdError> {
+        let asked = Instant::now();
         let renewed = etcd.answer(RENEW, async {
             self.keeper.keep_alive().await?;
             self.stream.message().await
         });
         self.ttl = remaining(renewed.await?)?;
+        self.until = asked + self.ttl;
         Ok(())
     }
 

@@ -1,69 +1,52 @@
 //! What is to be in etcd, and what is there as far as we know. Pure: no clock, no connection.
 
+mod entry;
 mod refused;
+mod work;
+
+pub(super) use entry::Values;
+pub(super) use work::{Delete, Put, Work};
 
 use std::collections::HashMap;
 use std::time::Instant;
 
-use evenkeel_discover::RegistrationState;
+use evenkeel_discover::{Presence, RegistrationState};
 use tokio::sync::watch;
 
 use crate::backoff::Backoff;
+use entry::{Entry, Written};
 use refused::Refused;
 
 /// All keys of one registrar.
 #[derive(Debug, Default)]
 pub(super) struct Ledger {
     lease: Option<i64>,
+    /// The last few leases we had, the present one among them.
+    leases: Vec<i64>,
     entries: HashMap<String, Entry>,
-    /// Numbers entries and their writes; never used twice.
+    /// Numbers entries and what is asked for them; never used twice.
     last: u64,
     closed: bool,
 }
 
-#[derive(Debug)]
-struct Entry {
-    /// Which registration it belongs to.
-    id: u64,
-    value: Vec<u8>,
-    /// The number of the write that is wanted: a new one for each value.
-    wanted: u64,
-    /// The last write that etcd has confirmed under the present lease.
-    written: Option<Written>,
-    /// Whether etcd may have the key under the present lease, confirmed or not.
-    sent: bool,
-    /// To be deleted.
-    leaving: bool,
-    /// etcd does not want it as it is.
-    refused: Option<Refused>,
-    state: watch::Sender<RegistrationState>,
+/// Why a registration cannot have what it asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Denied {
+    /// The entry is not its own any more.
+    Ended,
+    /// The format has no word for draining.
+    NoWord,
 }
 
+/// What somebody else has done to a key, or etcd with a request of ours.
 #[derive(Clone, Copy, Debug)]
-struct Written {
-    number: u64,
-    revision: i64,
-}
-
-impl Entry {
-    fn has_work(&self) -> bool {
-        let written = self.written.map(|written| written.number);
-        self.leaving || written != Some(self.wanted)
-    }
-}
-
-/// The next thing to do in etcd.
-#[derive(Debug, PartialEq)]
-pub(super) enum Work {
-    Put {
-        key: String,
-        value: Vec<u8>,
-        number: u64,
-    },
-    Delete {
-        key: String,
-        id: u64,
-    },
+pub(super) struct Refusal<'a> {
+    pub(super) now: Instant,
+    /// The delays of a first time.
+    pub(super) backoff: &'a Backoff,
+    /// As in [`Backoff::next`].
+    pub(super) random: f64,
+    pub(super) why: &'a str,
 }
 
 impl Ledger {
@@ -71,25 +54,16 @@ impl Ledger {
     pub(super) fn enter(
         &mut self,
         key: &str,
-        value: Vec<u8>,
+        values: Values,
     ) -> Option<(u64, watch::Receiver<RegistrationState>)> {
         if self.closed {
             return None;
         }
         let number = self.number();
         let (state, watch) = watch::channel(RegistrationState::Registering);
-        let entry = Entry {
-            id: number,
-            value,
-            wanted: number,
-            written: None,
-            sent: false,
-            leaving: false,
-            refused: None,
-            state,
-        };
+        let entry = Entry::new(number, values, state);
         if let Some(old) = self.entries.insert(key.to_owned(), entry) {
-            old.state.send_replace(RegistrationState::Deregistered);
+            old.tell(RegistrationState::Deregistered);
             if let Some(entry) = self.entries.get_mut(key) {
                 entry.sent = old.sent;
             }
@@ -97,54 +71,91 @@ impl Ledger {
         Some((number, watch))
     }
 
-    /// Another value for an entry; false when it is not there any more.
-    pub(super) fn update(&mut self, key: &str, id: u64, value: Vec<u8>) -> bool {
+    /// Other values for an entry.
+    pub(super) fn update(&mut self, key: &str, id: u64, values: Values) -> Result<(), Denied> {
         let number = self.number();
-        match self.entries.get_mut(key) {
-            Some(entry) if entry.id == id && !entry.leaving => {
-                entry.value = value;
-                entry.wanted = number;
-                entry.refused = None;
-                entry.state.send_replace(RegistrationState::Registering);
-                true
-            }
-            _ => false,
+        let entry = self.own(key, id)?;
+        if entry.presence == Presence::Draining && values.draining.is_none() {
+            return Err(Denied::NoWord);
         }
+        entry.values = values;
+        if entry.presence != Presence::Paused {
+            entry.want(number);
+        }
+        Ok(())
+    }
+
+    /// Another way to show an entry.
+    pub(super) fn present(&mut self, key: &str, id: u64, presence: Presence) -> Result<(), Denied> {
+        let number = self.number();
+        let entry = self.own(key, id)?;
+        if entry.presence == presence {
+            return Ok(());
+        }
+        if presence == Presence::Draining && entry.values.draining.is_none() {
+            return Err(Denied::NoWord);
+        }
+        // Who comes back from a pause is as new as who has just come.
+        entry.claims |= entry.presence == Presence::Paused;
+        entry.presence = presence;
+        entry.want(number);
+        if !entry.sent && presence == Presence::Paused {
+            entry.tell(RegistrationState::Paused);
+        }
+        Ok(())
     }
 
     /// An entry is to go; false when there is nothing to do for that.
     pub(super) fn leave(&mut self, key: &str, id: u64) -> bool {
-        match self.entries.get_mut(key) {
-            Some(entry) if entry.id == id && !entry.leaving => {
-                entry.leaving = true;
-                entry.refused = None;
-                let sent = entry.sent;
-                if !sent {
-                    self.left(key, id);
-                }
-                sent
-            }
-            _ => false,
+        let number = self.number();
+        let Ok(entry) = self.own(key, id) else {
+            return false;
+        };
+        entry.leaving = true;
+        entry.wanted = number;
+        entry.refused = None;
+        let sent = entry.sent;
+        if !sent {
+            self.left(key);
         }
+        sent
     }
 
-    /// What etcd does not have yet, or still has; not what it has refused until it is time.
-    pub(super) fn next_work(&mut self, now: Instant) -> Option<Work> {
-        let (key, entry) = self.entries.iter_mut().find(|(_, entry)| {
-            let refused = entry.refused.as_ref();
-            entry.has_work() && refused.is_none_or(|refused| refused.until <= now)
-        })?;
-        let key = key.clone();
-        if entry.leaving {
-            let id = entry.id;
-            return Some(Work::Delete { key, id });
+    fn own(&mut self, key: &str, id: u64) -> Result<&mut Entry, Denied> {
+        let entry = self.entries.get_mut(key);
+        let own = entry.filter(|entry| entry.id == id && !entry.leaving);
+        own.ok_or(Denied::Ended)
+    }
+
+    /// What etcd still has, and then what it does not have yet: up to `most` keys, each once.
+    /// Not what it has refused until it is time, and that alone.
+    pub(super) fn next_work(&mut self, now: Instant, most: usize) -> Option<Work> {
+        let deletes = self.due(now, most, false);
+        if !deletes.is_empty() {
+            let delete = |(key, entry): (&String, &mut Entry)| entry.delete(key);
+            return Some(Work::Deletes(deletes.into_iter().map(delete).collect()));
         }
-        entry.sent = true;
-        Some(Work::Put {
-            key,
-            value: entry.value.clone(),
-            number: entry.wanted,
-        })
+        let puts = self.due(now, most, true);
+        let put = |(key, entry): (&String, &mut Entry)| entry.put(key);
+        let puts: Vec<_> = puts.into_iter().map(put).collect();
+        (!puts.is_empty()).then_some(Work::Puts(puts))
+    }
+
+    fn due(&mut self, now: Instant, most: usize, listed: bool) -> Vec<(&String, &mut Entry)> {
+        let mut due = Vec::new();
+        for (key, entry) in &mut self.entries {
+            if entry.is_listed() != listed || !entry.has_work() {
+                continue;
+            }
+            match &entry.refused {
+                None if due.len() < most => due.push((key, entry)),
+                Some(refused) if refused.until <= now && due.is_empty() => {
+                    return vec![(key, entry)];
+                }
+                _ => {}
+            }
+        }
+        due
     }
 
     /// When it is time to try again what etcd has refused, if there is such a thing.
@@ -155,57 +166,56 @@ impl Ledger {
             .min()
     }
 
-    /// etcd has refused this work and no other; true the first time. `backoff` is for a first time
-    /// and `random` as in [`Backoff::next`].
-    pub(super) fn refused(
-        &mut self,
-        work: &Work,
-        now: Instant,
-        backoff: &Backoff,
-        random: f64,
-        why: &str,
-    ) -> bool {
-        let (Work::Put { key, .. } | Work::Delete { key, .. }) = work;
-        let present = |entry: &&mut Entry| match work {
-            Work::Put { number, .. } => entry.wanted == *number && !entry.leaving,
-            Work::Delete { id, .. } => entry.id == *id,
-        };
-        // Otherwise replaced or updated meanwhile: that is another story.
-        let Some(entry) = self.entries.get_mut(key).filter(present) else {
+    /// etcd has refused to do this for the key and may do it for others; true the first time.
+    pub(super) fn refused(&mut self, key: &str, number: u64, refusal: &Refusal<'_>) -> bool {
+        let entry = self.entries.get_mut(key);
+        // Otherwise something else was asked for meanwhile: that is another story.
+        entry
+            .filter(|entry| entry.wanted == number)
+            .is_some_and(|entry| entry.refuse(refusal))
+    }
+
+    /// The key is held by another lease than ours; true if that is news and means waiting.
+    pub(super) fn held(&mut self, put: &Put, lease: i64, refusal: &Refusal<'_>) -> bool {
+        if self.leases.contains(&lease) {
+            // An etcd from a backup may still have what we wrote under a lease before this one.
+            if let Some(entry) = self.entries.get_mut(&put.key) {
+                entry.claims = true;
+            }
             return false;
-        };
-        let first = entry.refused.is_none();
-        let refused = entry
-            .refused
-            .get_or_insert_with(|| Refused::new(now, backoff));
-        refused.again(now, random);
-        let state = RegistrationState::retrying(refused.since, why);
-        entry.state.send_replace(state);
-        first
+        }
+        self.refused(&put.key, put.number, refusal)
     }
 
     /// etcd has confirmed a write; true when the entry now is as it is wanted.
-    pub(super) fn put(&mut self, key: &str, number: u64, revision: i64) -> bool {
-        match self.entries.get_mut(key) {
-            Some(entry) if entry.wanted == number => {
-                entry.written = Some(Written { number, revision });
-                entry.refused = None;
-                if !entry.leaving {
-                    entry.state.send_replace(RegistrationState::Registered);
-                }
-                true
-            }
-            // Replaced or updated meanwhile: there is another write to come.
-            _ => false,
+    pub(super) fn put(&mut self, put: &Put, revision: i64) -> bool {
+        let Some(entry) = self.entries.get_mut(&put.key) else {
+            return false;
+        };
+        // Also when something else is wanted by now: then there is another write to come.
+        entry.written = Some(Written {
+            number: put.number,
+            revision,
+            draining: put.draining,
+        });
+        if entry.wanted != put.number {
+            return false;
         }
+        entry.refused = None;
+        entry.claims = false;
+        entry.tell(RegistrationState::Registered);
+        true
     }
 
     /// etcd has confirmed that the key is gone, or somebody else's.
-    pub(super) fn left(&mut self, key: &str, id: u64) {
-        if self.entries.get(key).is_some_and(|entry| entry.id == id)
-            && let Some(entry) = self.entries.remove(key)
-        {
-            entry.state.send_replace(RegistrationState::Deregistered);
+    pub(super) fn left(&mut self, key: &str) {
+        let Some(entry) = self.entries.get_mut(key) else {
+            return;
+        };
+        entry.forgotten();
+        if entry.leaving {
+            entry.tell(RegistrationState::Deregistered);
+            self.entries.remove(key);
         }
     }
 
@@ -213,25 +223,30 @@ impl Ledger {
     pub(super) fn written(&self) -> Vec<(String, i64)> {
         let written = |(key, entry): (&String, &Entry)| {
             let written = entry.written?;
-            (!entry.leaving).then(|| (key.clone(), written.revision))
+            entry.is_listed().then(|| (key.clone(), written.revision))
         };
         self.entries.iter().filter_map(written).collect()
     }
 
     /// The key is not as we wrote it at `revision`; false when we have written it again since.
     pub(super) fn key_lost(&mut self, key: &str, revision: i64, now: Instant, why: &str) -> bool {
-        match self.entries.get_mut(key) {
-            Some(entry)
-                if entry.written.is_some_and(|at| at.revision == revision) && !entry.leaving =>
-            {
-                entry.written = None;
-                entry
-                    .state
-                    .send_replace(RegistrationState::retrying(now, why));
-                true
-            }
-            _ => false,
-        }
+        let entry = self.entries.get_mut(key);
+        let Some(entry) = entry.filter(|entry| entry.is_written_at(revision)) else {
+            return false;
+        };
+        entry.written = None;
+        entry.tell(RegistrationState::retrying(now, why));
+        true
+    }
+
+    /// We may not look at the key: nobody knows whether it is still there. True the first time.
+    pub(super) fn key_hidden(&mut self, key: &str, revision: i64, refusal: &Refusal<'_>) -> bool {
+        let entry = self.entries.get_mut(key);
+        let Some(entry) = entry.filter(|entry| entry.is_written_at(revision)) else {
+            return false;
+        };
+        entry.written = None;
+        entry.refuse(refusal)
     }
 
     pub(super) const fn lease(&self) -> Option<i64> {
@@ -239,17 +254,22 @@ impl Ledger {
     }
 
     pub(super) fn granted(&mut self, lease: i64) {
+        /// How many leases of ours an etcd may still have.
+        const KEPT: usize = 8;
         self.lease = Some(lease);
+        if self.leases.len() == KEPT {
+            self.leases.remove(0);
+        }
+        self.leases.push(lease);
     }
 
     /// The lease is gone, and with it all keys.
     pub(super) fn lease_lost(&mut self) {
         self.lease = None;
         self.entries.retain(|_, entry| {
-            entry.written = None;
-            entry.sent = false;
+            entry.forgotten();
             if entry.leaving {
-                entry.state.send_replace(RegistrationState::Deregistered);
+                entry.tell(RegistrationState::Deregistered);
             }
             !entry.leaving
         });
@@ -257,21 +277,30 @@ impl Ledger {
 
     /// etcd cannot be reached since `since`: nobody knows how long it will keep the keys.
     pub(super) fn failing(&mut self, since: Instant, why: &str) {
-        for entry in self.entries.values() {
-            entry
-                .state
-                .send_replace(RegistrationState::retrying(since, why));
+        let at_stake = |entry: &&Entry| entry.is_listed() || entry.has_work();
+        for entry in self.entries.values().filter(at_stake) {
+            entry.tell(RegistrationState::retrying(since, why));
         }
     }
 
     /// etcd answers again, and the keys were found as they had been written.
     pub(super) fn well(&mut self) {
         for entry in self.entries.values() {
-            let written = entry.written.map(|written| written.number);
-            if written == Some(entry.wanted) && !entry.leaving {
-                entry.state.send_replace(RegistrationState::Registered);
+            if entry.is_listed() && !entry.has_work() {
+                entry.tell(RegistrationState::Registered);
             }
         }
+    }
+
+    /// What clients are to read before everything goes: keys and values that say draining.
+    pub(super) fn goodbyes(&self) -> Vec<(String, Vec<u8>)> {
+        let goodbye = |(key, entry): (&String, &Entry)| Some((key.clone(), entry.goodbye()?));
+        self.entries.iter().filter_map(goodbye).collect()
+    }
+
+    /// Whether clients may see any of it.
+    pub(super) fn is_listed(&self) -> bool {
+        self.entries.values().any(|entry| entry.sent)
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -295,7 +324,7 @@ impl Ledger {
     /// Ends all entries.
     pub(super) fn end(&mut self) {
         for (_, entry) in self.entries.drain() {
-            entry.state.send_replace(RegistrationState::Deregistered);
+            entry.tell(RegistrationState::Deregistered);
         }
     }
 

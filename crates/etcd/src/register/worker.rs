@@ -1,30 +1,39 @@
 use std::convert::Infallible;
+use std::fmt::Display;
 use std::sync::Arc;
 use std::time::Duration;
 
-use etcd_client::{Client, Compare, CompareOp, PutOptions, Txn, TxnOp, TxnOpResponse};
-use tokio::time::{Instant, sleep, sleep_until};
+use etcd_client::{Client, TxnOpResponse};
+use tokio::time::{Instant, sleep_until, timeout};
 use tracing::{debug, info, warn};
 
 use super::lease::Lease;
-use super::ledger::Work;
+use super::ledger::{Put, Refusal, Work};
+use super::requests::{self, CHUNK};
+use super::schedule::Schedule;
 use super::{RegistrarConfig, Shared};
 use crate::backoff::Backoff;
 use crate::{Etcd, EtcdError};
 
-/// The first delay between attempts.
+/// The first delay before something that etcd has refused.
 const MIN_BACKOFF: Duration = Duration::from_millis(500);
-/// Keys looked at in one transaction; etcd takes 128 operations unless told otherwise.
-const CHUNK: usize = 100;
+
+/// No attempt is further from the last one, however long leases live.
+const LONGEST_WINDOW: Duration = Duration::from_secs(10);
 
 /// Brings etcd to what the ledger says and keeps it there.
 pub(super) struct Worker {
     etcd: Etcd,
     ttl: Duration,
     shared: Arc<Shared>,
+    /// For what etcd refuses.
     backoff: Backoff,
+    /// For an etcd that cannot be reached.
+    schedule: Schedule,
     /// Since when it has not been possible to register.
     failing_since: Option<Instant>,
+    /// Until when etcd keeps our keys even if it does not hear from us.
+    lease_until: Option<Instant>,
 }
 
 impl Worker {
@@ -33,8 +42,10 @@ impl Worker {
             etcd,
             ttl: config.ttl,
             backoff: Backoff::new(MIN_BACKOFF, config.max_backoff),
+            schedule: Schedule::new(config.max_backoff.min(LONGEST_WINDOW)),
             shared,
             failing_since: None,
+            lease_until: None,
         }
     }
 
@@ -46,7 +57,24 @@ impl Worker {
             }
             let Err(error) = self.hold().await;
             self.failed(&error);
-            sleep(self.backoff.next(fastrand::f64())).await;
+            self.wait().await;
+        }
+    }
+
+    /// Waits for the next attempt; not long when somebody asks for something.
+    async fn wait(&mut self) {
+        let now = Instant::now();
+        let until = self.lease_until.unwrap_or(now);
+        let left = until.saturating_duration_since(now);
+        let mut next = now + self.schedule.next(left, fastrand::f64());
+        loop {
+            tokio::select! {
+                () = sleep_until(next) => return,
+                () = self.shared.changed.notified() => {
+                    let soon = Instant::now() + self.schedule.soon(fastrand::f64());
+                    next = next.min(soon);
+                }
+            }
         }
     }
 
@@ -62,26 +90,28 @@ impl Worker {
 
     async fn hold_on(&mut self, client: &mut Client) -> Result<Infallible, EtcdError> {
         let mut lease = self.lease(client).await?;
-        self.verify(client).await?;
-        self.write(client, lease.id()).await?;
-        self.well();
+        self.lease_until = Some(lease.until());
         let mut renew_at = lease.renew_at();
+        self.verify(client).await?;
+        self.write(client, lease.id(), renew_at).await?;
+        self.well();
         loop {
             let retry_at = self.shared.ledger.lock().retry_at();
             let retry_at = retry_at.map(Instant::from_std);
             tokio::select! {
-                () = sleep_until(retry_at.unwrap_or(renew_at)), if retry_at.is_some() => {
-                    self.write(client, lease.id()).await?;
-                }
-                () = self.shared.changed.notified() => self.write(client, lease.id()).await?,
-                error = lease.broken() => return Err(error),
+                // First of all, because what has to be written may never end.
+                biased;
                 () = sleep_until(renew_at) => {
                     lease.renew(&self.etcd).await?;
-                    self.verify(client).await?;
-                    self.write(client, lease.id()).await?;
+                    self.lease_until = Some(lease.until());
                     renew_at = lease.renew_at();
+                    self.verify(client).await?;
                 }
+                error = lease.broken() => return Err(error),
+                () = self.shared.changed.notified() => {}
+                () = sleep_until(retry_at.unwrap_or(renew_at)), if retry_at.is_some() => {}
             }
+            self.write(client, lease.id(), renew_at).await?;
         }
     }
 
@@ -101,67 +131,118 @@ impl Worker {
     }
 
     /// Puts what etcd does not have and deletes what it should not have any more. What etcd refuses
-    /// is left for later: it is no reason to hold up the others.
-    async fn write(&self, client: &mut Client, lease: i64) -> Result<(), EtcdError> {
+    /// is left for later: it is no reason to hold up the others. Neither is all of it a reason to
+    /// let the lease run out: returns when it is time to renew that.
+    async fn write(
+        &self,
+        client: &mut Client,
+        lease: i64,
+        renew_at: Instant,
+    ) -> Result<(), EtcdError> {
         loop {
-            let now = Instant::now().into_std();
-            let Some(work) = self.shared.ledger.lock().next_work(now) else {
+            let now = Instant::now();
+            if now >= renew_at {
+                return Ok(());
+            }
+            let work = self.shared.ledger.lock().next_work(now.into_std(), CHUNK);
+            let Some(work) = work else {
                 return Ok(());
             };
-            match self.perform(client, lease, &work).await {
-                Err(error) if error.is_about_the_key() => self.refused(&work, &error),
-                done => done?,
+            let mut parts = vec![work];
+            while let Some(work) = parts.pop() {
+                match self.perform(client, lease, &work).await {
+                    Err(error) if error.is_about_the_key() => match work.halves() {
+                        Ok(halves) => parts.extend(halves),
+                        Err(one) => self.refused(&one, &error),
+                    },
+                    done => done?,
+                }
             }
         }
     }
 
     async fn perform(&self, client: &mut Client, lease: i64, work: &Work) -> Result<(), EtcdError> {
         match work {
-            Work::Put { key, value, number } => {
-                let options = PutOptions::new().with_lease(lease);
-                let put = client.put(key.as_str(), value.as_slice(), Some(options));
-                let put = self.etcd.answer("register", put).await?;
-                let revision = put.header().map_or(0, |header| header.revision());
-                if self.shared.ledger.lock().put(key, *number, revision) {
-                    info!(%key, "registered");
+            Work::Puts(puts) => {
+                let txn = client.txn(requests::put(puts, lease));
+                let answer = self.etcd.answer("register", txn).await?;
+                let revision = answer.header().map_or(0, |header| header.revision());
+                for (put, answer) in puts.iter().zip(answer.op_responses()) {
+                    match requests::holder(&answer) {
+                        Some(other) => self.held(put, other),
+                        None => {
+                            if self.shared.ledger.lock().put(put, revision) {
+                                info!(key = %put.key, "registered");
+                            }
+                        }
+                    }
                 }
             }
-            Work::Delete { key, id } => {
-                // Only while it is ours: a successor may have it by now.
-                let ours = Compare::lease(key.as_str(), CompareOp::Equal, lease);
-                let delete = TxnOp::delete(key.as_str(), None);
-                let txn = client.txn(Txn::new().when([ours]).and_then([delete]));
+            Work::Deletes(deletes) => {
+                let goodbyes = deletes.iter().filter_map(|delete| {
+                    let goodbye = delete.goodbye.as_deref()?;
+                    Some((delete.key.as_str(), goodbye))
+                });
+                if let Some(goodbye) = requests::goodbye(goodbyes, lease) {
+                    say_goodbye(GOODBYE, client.txn(goodbye)).await;
+                }
+                let txn = client.txn(requests::delete(deletes, lease));
                 self.etcd.answer("deregister", txn).await?;
-                self.shared.ledger.lock().left(key, *id);
-                info!(%key, "deregistered");
+                for delete in deletes {
+                    self.shared.ledger.lock().left(&delete.key);
+                    info!(key = %delete.key, "deregistered");
+                }
             }
         }
         Ok(())
     }
 
     fn refused(&self, work: &Work, error: &EtcdError) {
-        let (Work::Put { key, .. } | Work::Delete { key, .. }) = work;
         let etcd = self.etcd.name();
-        let (now, random) = (Instant::now().into_std(), fastrand::f64());
         let why = format!("{etcd}: {error}");
         let mut ledger = self.shared.ledger.lock();
-        if ledger.refused(work, now, &self.backoff, random, &why) {
-            warn!(%key, %etcd, "etcd refuses it, trying again for ever: {error}");
+        for (key, number) in work.keys() {
+            if ledger.refused(key, number, &self.refusal(&why)) {
+                warn!(%key, %etcd, "etcd refuses it, trying again for ever: {error}");
+            }
+        }
+    }
+
+    /// Another process has the key. It came later, so it is the one that clients should find; if
+    /// we took the key back, it would take it back from us.
+    fn held(&self, put: &Put, lease: i64) {
+        let error = EtcdError::held(&put.key, lease).to_string();
+        let mut ledger = self.shared.ledger.lock();
+        if ledger.held(put, lease, &self.refusal(&error)) {
+            warn!("{error}; waiting until it is gone");
+        }
+    }
+
+    fn refusal<'a>(&'a self, why: &'a str) -> Refusal<'a> {
+        Refusal {
+            now: Instant::now().into_std(),
+            backoff: &self.backoff,
+            random: fastrand::f64(),
+            why,
         }
     }
 
     /// Finds keys that somebody has deleted or overwritten.
     async fn verify(&self, client: &mut Client) -> Result<(), EtcdError> {
         let written = self.shared.ledger.lock().written();
-        for keys in written.chunks(CHUNK) {
-            let untouched = |(key, revision): &(String, i64)| {
-                Compare::mod_revision(key.as_str(), CompareOp::Equal, *revision)
+        let mut parts: Vec<_> = written.chunks(CHUNK).collect();
+        while let Some(keys) = parts.pop() {
+            let txn = client.txn(requests::verify(keys));
+            let answer = match self.etcd.answer("verify the keys", txn).await {
+                Err(error) if error.is_about_the_key() => {
+                    match keys {
+                        [(key, revision)] => self.key_hidden(key, *revision, &error),
+                        _ => parts.extend(<[_; 2]>::from(keys.split_at(keys.len() / 2))),
+                    }
+                    continue;
+                }
+                answer => answer?,
             };
-            let read = |(key, _): &(String, i64)| TxnOp::get(key.as_str(), None);
-            let txn = Txn::new()
-                .when(keys.iter().map(untouched).collect::<Vec<_>>())
-                .or_else(keys.iter().map(read).collect::<Vec<_>>());
-            let answer = self.etcd.answer("verify the keys", client.txn(txn)).await?;
             if answer.succeeded() {
                 continue;
             }
@@ -176,6 +257,15 @@ impl Worker {
             }
         }
         Ok(())
+    }
+
+    fn key_hidden(&self, key: &str, revision: i64, error: &EtcdError) {
+        let etcd = self.etcd.name();
+        let why = format!("{etcd}: {error}");
+        let mut ledger = self.shared.ledger.lock();
+        if ledger.key_hidden(key, revision, &self.refusal(&why)) {
+            warn!(%key, %etcd, "nobody knows whether it is still there: {error}");
+        }
     }
 
     fn key_lost(&self, key: &str, revision: i64) {
@@ -198,6 +288,7 @@ impl Worker {
         let since = *self.failing_since.get_or_insert(now);
         let mut ledger = self.shared.ledger.lock();
         if error.is_not_found() {
+            self.lease_until = None;
             ledger.lease_lost();
         }
         ledger.failing(since.into_std(), &format!("{etcd}: {error}"));
@@ -205,11 +296,27 @@ impl Worker {
 
     /// etcd has everything.
     fn well(&mut self) {
-        self.backoff.reset();
+        self.schedule.reset();
         self.shared.ledger.lock().well();
         if let Some(since) = self.failing_since.take() {
             let down_for = since.elapsed();
             info!(etcd = %self.etcd.name(), ?down_for, "registration works again");
         }
+    }
+}
+
+/// The longest that clients are told of a goodbye before it happens.
+pub(super) const GOODBYE: Duration = Duration::from_millis(500);
+
+/// Lets clients know before a key goes that this was meant. Nice to have: an etcd that is slow, or
+/// does not want it, does not hold up the rest.
+pub(super) async fn say_goodbye<T, E: Display>(
+    within: Duration,
+    goodbye: impl Future<Output = Result<T, E>>,
+) {
+    match timeout(within, goodbye).await {
+        Ok(Ok(_)) => {}
+        Ok(Err(error)) => debug!("clients were not told that servers are going: {error}"),
+        Err(_) => debug!("clients were not told in time that servers are going"),
     }
 }
