@@ -239,11 +239,11 @@ fn encode(etcd: &Etcd, service: &str, endpoint: &Endpoint) -> Result<Values, Reg
     let metadata = endpoint.metadata().clone();
     let draining = metadata.with_availability(Availability::Draining);
     let draining = endpoint.clone().with_metadata(draining);
-    let key = etcd.key(&codec.key(service, endpoint));
+    let key = codec.key(service, endpoint);
     // Only what clients would read as that is a word for it.
     let readable = |value: &Vec<u8>| {
-        let decoded = codec.decode(&key, value);
-        decoded.is_ok_and(|it| it.endpoint.metadata().availability == Availability::Draining)
+        let decoded = codec.decode(service, &key, value).ok().flatten();
+        decoded.is_some_and(|it| it.endpoint.metadata().availability == Availability::Draining)
     };
     Ok(Values {
         listed,
