@@ -1,6 +1,6 @@
 //! Suite `interop`: the cases of gRPC's own [interop tests] through whole channels, against the
-//! servers of three implementations; and servers that are found in etcd by, and written there by,
-//! etcd's own Go client.
+//! servers of three implementations; and servers that registries of Go have written to etcd, and
+//! that they find there.
 //!
 //! What is not Rust is built and started by its tests, where its tools are; what was built stays
 //! below `target`.
@@ -11,9 +11,9 @@
 
 mod build;
 mod cases;
+mod discovery;
 mod go;
 mod health;
-mod naming;
 mod process;
 mod python;
 

@@ -1,6 +1,6 @@
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Seek, Write};
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::thread::JoinHandle;
 
@@ -10,7 +10,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 /// A server in a process of its own; dropping this kills it.
 ///
-/// It says `listening ADDRESS` once, `ended PATH CODE` for each call, and answers what it is asked.
+/// It says `listening ADDRESS` once, or `ready` if nobody calls it, `ended PATH CODE` for each call, and answers what it is asked.
 #[derive(Debug)]
 pub(crate) struct Process {
     child: Child,
@@ -39,7 +39,7 @@ impl Process {
         let reader = std::thread::spawn(move || read(said, listening, &sender, &answer));
         let mut server = Self {
             child,
-            address: ([127, 0, 0, 1], 0).into(),
+            address: NOBODY,
             ended,
             answers,
             log,
@@ -97,6 +97,16 @@ impl Drop for Process {
     }
 }
 
+/// The address of what nobody calls.
+const NOBODY: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
+
+fn start(listening: &mut Option<oneshot::Sender<SocketAddr>>, address: SocketAddr) {
+    if let Some(listening) = listening.take() {
+        // An error says that nobody waits any more.
+        let _ = listening.send(address);
+    }
+}
+
 fn read(
     said: ChildStdout,
     listening: oneshot::Sender<SocketAddr>,
@@ -106,12 +116,8 @@ fn read(
     let mut listening = Some(listening);
     for line in BufReader::new(said).lines().map_while(Result::ok) {
         match line.split(' ').collect::<Vec<_>>()[..] {
-            ["listening", address] => {
-                if let Some(listening) = listening.take() {
-                    // An error says that nobody waits any more.
-                    let _ = listening.send(address.parse().unwrap());
-                }
-            }
+            ["listening", address] => start(&mut listening, address.parse().unwrap()),
+            ["ready"] => start(&mut listening, NOBODY),
             ["ended", path, code] => {
                 let (path, code) = (path.to_owned(), code.parse().unwrap());
                 ended.send_modify(|ended| ended.push(Ended { path, code }));
