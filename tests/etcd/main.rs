@@ -8,4 +8,5 @@ mod loss;
 mod outage;
 mod register;
 mod seen;
+mod share;
 mod watchdog;

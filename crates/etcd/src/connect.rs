@@ -7,6 +7,7 @@ use tokio::sync::Mutex;
 use tokio::time::timeout;
 use tracing::debug;
 
+use crate::discover::Shares;
 use crate::{EtcdConfig, EtcdError};
 
 /// An etcd cluster: what discovery and registration talk to.
@@ -16,7 +17,8 @@ use crate::{EtcdConfig, EtcdError};
 ///
 /// # Clone
 ///
-/// Clones share one connection; the last one closes it.
+/// Clones share one connection; the last one closes it. Discoveries of one service over clones share
+/// one list and one watch.
 #[derive(Clone)]
 pub struct Etcd {
     shared: Arc<Shared>,
@@ -27,6 +29,8 @@ struct Shared {
     name: Arc<str>,
     /// The place of the first member to ask: not the same one for every process.
     first: usize,
+    /// The discoveries that go on.
+    shares: Shares,
     /// Async, because one connects and the others wait for that.
     current: Mutex<Current>,
 }
@@ -57,6 +61,7 @@ impl Etcd {
             first: fastrand::usize(..config.endpoints.len()),
             config,
             name,
+            shares: Shares::default(),
             current: Mutex::default(),
         };
         Ok(Self {
@@ -73,6 +78,10 @@ impl Etcd {
     /// How reports call it: `etcd http://127.0.0.1:2379`.
     pub(crate) fn name(&self) -> &Arc<str> {
         &self.shared.name
+    }
+
+    pub(crate) fn shares(&self) -> &Shares {
+        &self.shared.shares
     }
 
     /// A full key, or the start of one.

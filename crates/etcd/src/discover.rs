@@ -1,3 +1,4 @@
+mod board;
 mod cursor;
 mod entries;
 mod list;
@@ -5,24 +6,27 @@ mod loss;
 mod on_loss;
 mod outage;
 mod probe;
+mod share;
 mod stats;
 mod watch;
 mod watcher;
 
 pub use on_loss::{KeepLast, OnLoss};
+pub(crate) use share::Shares;
 pub use stats::DiscoverStats;
 
 use std::collections::VecDeque;
 use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 use evenkeel_discover::{Change, DiscoverError};
 use futures_core::Stream;
 
 use crate::Etcd;
-use watcher::Watcher;
+use board::View;
+use share::Share;
 
 type Item = Result<Change, DiscoverError>;
 
@@ -50,8 +54,15 @@ type Item = Result<Change, DiscoverError>;
 /// - A value without an endpoint in it is skipped, with one warning per key, and counted
 ///   ([`DiscoverStats::decode_errors`]).
 ///
-/// It runs while it is polled, within a Tokio runtime, and owns what it runs: no task, and dropping
-/// it ends the watch.
+/// # What is shared
+///
+/// Discoveries of the same service over clones of one [`Etcd`] cost etcd one list and one watch; each
+/// has its own place in what they tell. One that comes later is told the present list at once, and
+/// one that is polled seldom, or never, holds up nobody and takes no more memory than the list does.
+///
+/// The watch is a task of the runtime in which the first of them is polled, and moves to that of
+/// another when this one is shut down. Nothing runs before the first poll, and dropping the last of
+/// them ends it.
 ///
 /// ```no_run
 /// use evenkeel_etcd::{Etcd, EtcdConfig, EtcdDiscover};
@@ -62,54 +73,66 @@ type Item = Result<Change, DiscoverError>;
 /// # Ok::<(), evenkeel_etcd::EtcdError>(())
 /// ```
 pub struct EtcdDiscover {
-    service: String,
-    stats: Arc<DiscoverStats>,
+    share: Arc<Share>,
+    view: View,
     pending: VecDeque<Item>,
-    next: Pin<Box<dyn Future<Output = (Watcher, Vec<Item>)> + Send>>,
+    told_no_runtime: bool,
 }
 
 impl EtcdDiscover {
     /// The endpoints of `service`: the keys under `service/`, after the configured prefix.
     #[must_use]
     pub fn watch(etcd: Etcd, service: impl Into<String>) -> Self {
-        let service = service.into();
-        let stats = Arc::new(DiscoverStats::default());
-        let watcher = Watcher::new(etcd, &service, Arc::clone(&stats));
+        let share = Share::of(etcd, &service.into());
         Self {
-            service,
-            stats,
+            view: share.enter(),
+            share,
             pending: VecDeque::new(),
-            next: Box::pin(watcher.next()),
+            told_no_runtime: false,
         }
     }
 
-    /// Counters that stay readable when the stream has been given away.
+    /// Counters that stay readable when the stream has been given away; those of what it shares
+    /// with others.
     #[must_use]
     pub fn stats(&self) -> Arc<DiscoverStats> {
-        Arc::clone(&self.stats)
+        Arc::clone(&self.share.stats)
     }
 }
 
 impl Stream for EtcdDiscover {
     type Item = Item;
 
-    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Item>> {
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Item>> {
+        let this = self.get_mut();
         loop {
-            if let Some(item) = self.pending.pop_front() {
+            if let Some(item) = this.pending.pop_front() {
                 return Poll::Ready(Some(item));
             }
-            let (watcher, news) = ready!(self.next.as_mut().poll(cx));
-            self.next = Box::pin(watcher.next());
-            self.pending.extend(news);
+            match this.share.take(&mut this.view, cx) {
+                Ok(items) if items.is_empty() => return Poll::Pending,
+                Ok(items) => this.pending.extend(items),
+                Err(error) if !this.told_no_runtime => {
+                    this.told_no_runtime = true;
+                    return Poll::Ready(Some(Err(this.share.unavailable(error))));
+                }
+                Err(_) => return Poll::Pending,
+            }
         }
+    }
+}
+
+impl Drop for EtcdDiscover {
+    fn drop(&mut self) {
+        self.share.leave(&self.view);
     }
 }
 
 impl fmt::Debug for EtcdDiscover {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("EtcdDiscover")
-            .field("service", &self.service)
-            .field("stats", &self.stats)
+            .field("service", &self.share.service)
+            .field("stats", &self.share.stats)
             .field("pending", &self.pending)
             .finish_non_exhaustive()
     }

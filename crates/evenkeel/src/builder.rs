@@ -12,6 +12,8 @@ use evenkeel_transport::{Connect, Connector};
 use http::uri::Authority;
 use tower::discover::Discover;
 
+#[cfg(feature = "etcd")]
+use crate::source::EtcdSource;
 use crate::source::Sources;
 use crate::{BuildError, Channel, Stack, StackConfig, live_stack};
 
@@ -117,10 +119,12 @@ impl<C: Connect> ChannelBuilder<C> {
         self
     }
 
-    /// How to reach etcd. Default: the target's authority, or else a local etcd.
+    /// How to reach etcd: an [`EtcdConfig`](evenkeel_etcd::EtcdConfig), or an
+    /// [`Etcd`](evenkeel_etcd::Etcd). Channels with clones of one `Etcd` share its connection, and those
+    /// of one service a single watch. Default: the target's authority, or else a local etcd.
     #[cfg(feature = "etcd")]
-    pub fn etcd(mut self, config: evenkeel_etcd::EtcdConfig) -> Self {
-        self.sources.etcd = Some(config);
+    pub fn etcd(mut self, etcd: impl Into<EtcdSource>) -> Self {
+        self.sources.etcd = Some(etcd.into());
         self
     }
 

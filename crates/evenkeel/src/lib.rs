@@ -35,6 +35,8 @@ mod watch;
 pub use builder::ChannelBuilder;
 pub use channel::{Channel, ResponseBody, ResponseFuture};
 pub use error::BuildError;
+#[cfg(feature = "etcd")]
+pub use source::EtcdSource;
 pub use stack::{Stack, StackConfig, live_stack, stack};
 
 pub use evenkeel_balance::{

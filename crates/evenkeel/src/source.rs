@@ -16,7 +16,33 @@ pub(crate) type Endpoints = Pin<Box<dyn Stream<Item = Result<Change, BoxError>> 
 pub(crate) struct Sources {
     pub(crate) registry: Option<MemoryRegistry>,
     #[cfg(feature = "etcd")]
-    pub(crate) etcd: Option<evenkeel_etcd::EtcdConfig>,
+    pub(crate) etcd: Option<EtcdSource>,
+}
+
+/// Where `etcd:///` targets find etcd: a configuration, for a connection of the channel's own, or an
+/// [`Etcd`](evenkeel_etcd::Etcd), which channels and registrars may share.
+#[cfg(feature = "etcd")]
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum EtcdSource {
+    /// The channel's own, made of this.
+    Config(Box<evenkeel_etcd::EtcdConfig>),
+    /// This one.
+    Shared(evenkeel_etcd::Etcd),
+}
+
+#[cfg(feature = "etcd")]
+impl From<evenkeel_etcd::EtcdConfig> for EtcdSource {
+    fn from(config: evenkeel_etcd::EtcdConfig) -> Self {
+        Self::Config(Box::new(config))
+    }
+}
+
+#[cfg(feature = "etcd")]
+impl From<evenkeel_etcd::Etcd> for EtcdSource {
+    fn from(etcd: evenkeel_etcd::Etcd) -> Self {
+        Self::Shared(etcd)
+    }
 }
 
 impl Sources {
@@ -54,8 +80,12 @@ impl Sources {
             "etcd" => {
                 use evenkeel_etcd::{Etcd, EtcdConfig, EtcdDiscover};
 
-                let config = self.etcd.unwrap_or_else(|| EtcdConfig::for_target(target));
-                let etcd = Etcd::new(config).map_err(|source| {
+                let etcd = match self.etcd {
+                    Some(EtcdSource::Shared(etcd)) => Ok(etcd),
+                    Some(EtcdSource::Config(config)) => Etcd::new(*config),
+                    None => Etcd::new(EtcdConfig::for_target(target)),
+                };
+                let etcd = etcd.map_err(|source| {
                     let source = source.into();
                     BuildError::Etcd {
                         target: target.to_string(),

@@ -174,12 +174,6 @@ impl Entries {
         self.set.is_empty()
     }
 
-    /// An endpoint that was told, to be told again as it is.
-    pub(super) fn any(&self) -> Option<Change> {
-        let (key, endpoint) = self.set.told().next()?;
-        Some(Change::Insert(key.clone(), endpoint.clone()))
-    }
-
     fn remove(&mut self, key: EndpointKey) {
         if self.loss.is_kept(&key) {
             return;
@@ -217,6 +211,7 @@ impl Entries {
         let key = name(raw.key);
         let (endpoint, complaint) = match decode(&*self.codec, &self.service, &self.prefix, raw) {
             Ok(Some(decoded)) => (Some(decoded.endpoint), decoded.remark),
+            // Another service's, whose name begins like this one's.
             Ok(None) => (None, None),
             Err(error) => (None, Some(error.to_string())),
         };

@@ -7,13 +7,14 @@ use evenkeel_discover::DiscoverError;
 use tokio::time::{Instant, sleep_until};
 use tracing::{debug, info, warn};
 
+use super::DiscoverStats;
+use super::board::{News, State};
 use super::cursor::Cursor;
 use super::entries::{Entries, Raw};
 use super::list::list;
 use super::outage::Outage;
 use super::probe::Probes;
 use super::watch::{self, Watch, is_answer_about_progress};
-use super::{DiscoverStats, Item};
 use crate::backoff::Backoff;
 use crate::connect::Connection;
 use crate::{Etcd, EtcdError};
@@ -30,8 +31,6 @@ pub(super) struct Watcher {
     entries: Entries,
     probes: Probes,
     told_empty: bool,
-    /// An outage was reported, and nothing has contradicted that yet.
-    told_outage: bool,
     cursor: Cursor,
     phase: Phase,
     outage: Outage,
@@ -61,7 +60,6 @@ impl Watcher {
             service: service.into(),
             prefix,
             told_empty: false,
-            told_outage: false,
             cursor: Cursor::default(),
             phase: Phase::List,
             stats,
@@ -69,14 +67,15 @@ impl Watcher {
         }
     }
 
-    /// Works until there is something to tell.
-    pub(super) async fn next(mut self) -> (Self, Vec<Item>) {
+    /// Works until there is something to tell. When this is dropped, the next call begins with a
+    /// list.
+    pub(super) async fn next(&mut self) -> News {
         loop {
             let phase = std::mem::replace(&mut self.phase, Phase::List);
             let news = match phase {
                 Phase::Wait(until) => {
                     sleep_until(until).await;
-                    Vec::new()
+                    News::default()
                 }
                 Phase::List => match self.list().await {
                     Ok(connection) => {
@@ -98,7 +97,7 @@ impl Watcher {
                 Phase::Watch(watch) => self.follow(watch).await,
             };
             if !news.is_empty() {
-                return (self, news);
+                return news;
             }
         }
     }
@@ -143,7 +142,7 @@ impl Watcher {
     }
 
     /// Waits for the next response and applies it; begins again when the watch has ended.
-    async fn follow(&mut self, mut watch: Box<Watch>) -> Vec<Item> {
+    async fn follow(&mut self, mut watch: Box<Watch>) -> News {
         // Only while etcd is watched, so that an outage removes nobody.
         let expire_at = self.entries.expire_at().map(Instant::from_std);
         let relist_at = watch.relist_at;
@@ -161,7 +160,7 @@ impl Watcher {
             }
             () = sleep_until(relist_at) => {
                 debug!(service = %self.service, "listing again, as it is time");
-                return Vec::new();
+                return News::default();
             }
         };
         let error = match message {
@@ -181,7 +180,7 @@ impl Watcher {
             // It was a good one: no wait before the list, which also tells whether etcd is there.
             self.backoff.reset();
             info!(service = %self.service, "the watch has ended, listing again: {error}");
-            return Vec::new();
+            return News::default();
         }
         self.failed(&error)
     }
@@ -216,20 +215,22 @@ impl Watcher {
     }
 
     /// What to tell of the entries.
-    fn changes(&mut self) -> Vec<Item> {
-        let mut news: Vec<Item> = self.entries.changes().into_iter().map(Ok).collect();
+    fn changes(&mut self) -> News {
+        let changes = self.entries.changes();
         let empty = self.entries.is_empty();
-        if empty && !self.told_empty {
+        let state = if empty {
             let name = Arc::clone(self.etcd.name());
-            news.push(Err(DiscoverError::empty(name, Arc::clone(&self.service))));
-        }
+            let report = || DiscoverError::empty(name, Arc::clone(&self.service));
+            (!self.told_empty).then(|| State::Report(report()))
+        } else {
+            (!changes.is_empty()).then_some(State::Well)
+        };
         self.told_empty = empty;
-        self.told_outage &= news.is_empty();
-        news
+        News { changes, state }
     }
 
     /// An attempt has failed: when to try again, and what to tell.
-    fn failed(&mut self, error: &EtcdError) -> Vec<Item> {
+    fn failed(&mut self, error: &EtcdError) -> News {
         let now = Instant::now();
         let failed = self.outage.failed(now.into_std(), error.is_refusal());
         *self.stats.stale_since.lock() = Some(failed.since);
@@ -243,31 +244,30 @@ impl Watcher {
             debug!(%service, %etcd, "{error}");
         }
         if !failed.report {
-            return Vec::new();
+            return News::default();
         }
         self.told_empty = false;
-        self.told_outage = true;
-        vec![Err(DiscoverError::unavailable(
+        let report = DiscoverError::unavailable(
             Arc::clone(etcd),
             failed.since,
             now.into_std(),
             error.clone(),
-        ))]
+        );
+        State::Report(report).into()
     }
 
     /// The list is good and watched.
-    fn well(&mut self) -> Vec<Item> {
+    fn well(&mut self) -> News {
         *self.stats.stale_since.lock() = None;
         let Some(since) = self.outage.over() else {
-            return Vec::new();
+            return News::default();
         };
         let down_for = Instant::now().into_std().saturating_duration_since(since);
         info!(service = %self.service, ?down_for, "discovery works again");
-        if !std::mem::take(&mut self.told_outage) {
-            return Vec::new();
+        if self.told_empty {
+            return News::default();
         }
-        // Told once more as it is, because nothing else says that the outage is over.
-        self.entries.any().map(Ok).into_iter().collect()
+        State::Well.into()
     }
 }
 
