@@ -29,7 +29,7 @@ mod callers;
 mod command;
 pub mod cpu;
 pub mod framing;
-mod memory;
+pub mod memory;
 mod options;
 mod program;
 mod shape;

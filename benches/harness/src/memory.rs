@@ -3,7 +3,8 @@
 use std::fs;
 
 /// Resident bytes; 0 where the system does not say.
-pub(crate) fn resident() -> u64 {
+#[must_use]
+pub fn resident() -> u64 {
     let pages = fs::read_to_string("/proc/self/statm").ok();
     let pages = pages.and_then(|text| text.split(' ').nth(1)?.parse::<u64>().ok());
     pages.unwrap_or(0) * rustix::param::page_size() as u64
