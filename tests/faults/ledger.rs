@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
 
 use evenkeel::Channel;
 use evenkeel_testkit::pb::GetByIdRequest;
@@ -39,6 +40,8 @@ pub(crate) struct Load {
 /// What became of the calls at their callers.
 struct Ledger {
     most: u64,
+    /// Between the calls of one caller.
+    pause: Duration,
     is_over: AtomicBool,
     next: AtomicU64,
     ended: AtomicU64,
@@ -56,8 +59,19 @@ pub(crate) struct Outcome {
 impl Load {
     /// `callers` make calls until they are [stopped](Self::stop), or have made `most` in all.
     pub(crate) fn start(channel: &Channel, callers: usize, most: u64) -> Self {
+        Self::begin(channel, callers, most, Duration::ZERO)
+    }
+
+    /// `callers` make calls until they are [stopped](Self::stop), each with a pause after each, so
+    /// that they leave the machine to others.
+    pub(crate) fn gentle(channel: &Channel, callers: usize, pause: Duration) -> Self {
+        Self::begin(channel, callers, u64::MAX, pause)
+    }
+
+    fn begin(channel: &Channel, callers: usize, most: u64, pause: Duration) -> Self {
         let ledger = Arc::new(Ledger {
             most,
+            pause,
             is_over: AtomicBool::new(false),
             next: AtomicU64::new(0),
             ended: AtomicU64::new(0),
@@ -134,5 +148,8 @@ async fn run(mut client: Client, ledger: Arc<Ledger>) {
         }
         ledger.ended.fetch_add(1, Ordering::Relaxed);
         ledger.progress.notify_waiters();
+        if !ledger.pause.is_zero() {
+            tokio::time::sleep(ledger.pause).await;
+        }
     }
 }

@@ -1,11 +1,12 @@
 //! Suite `faults`: calls survive. Servers restart, die, fall silent, refuse, or have too much to do,
-//! and calls end at any moment; each is counted on both sides, by its id.
+//! calls end at any moment, and etcd comes and goes; each call is counted on both sides, by its id.
 
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 mod cancel;
 mod dead;
 mod dials;
+mod etcd;
 mod failover;
 mod hung;
 mod ledger;

@@ -17,7 +17,7 @@ pub(crate) struct Servers {
 
 impl Servers {
     pub(crate) async fn start(count: usize) -> Result<Self, Error> {
-        let program = beside("evenkeel-bench-server")?;
+        let program = beside("server")?;
         let (mut addresses, mut processes) = (Vec::new(), Vec::new());
         for _ in 0..PROCESSES {
             let ports = count.div_ceil(PROCESSES);
