@@ -268,7 +268,7 @@ pub(crate) async fn keys(registry: &Registry) -> Vec<String> {
 }
 
 /// What etcd has; asked again while it is not itself yet.
-pub(crate) async fn entries(registry: &Registry) -> GetResponse {
+async fn entries(registry: &Registry) -> GetResponse {
     let mut client = registry.client().await;
     within("an answer of etcd", async {
         loop {
