@@ -5,6 +5,7 @@
 
 mod discover;
 mod loss;
+mod members;
 mod outage;
 mod register;
 mod seen;

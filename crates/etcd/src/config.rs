@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use evenkeel_core::Target;
 
+use crate::connect::endpoint;
 use crate::{Codec, EtcdError, GoEndpoints, OnLoss};
 
 /// A time that is as good as for ever, and that clocks and timers can still count with.
@@ -30,9 +31,32 @@ pub struct EtcdConfig {
     pub endpoints: Vec<String>,
     /// Name and password, when etcd has authentication switched on. Default none.
     pub credentials: Option<Credentials>,
-    /// Certificates for `https://` endpoints. Default none: the roots that the features bring.
+    /// Whom to trust, and the client certificate if etcd wants one. With it all endpoints are
+    /// `https://`, those written as `http://` too: nothing is sent in clear text by mistake.
+    /// Default none: `https://` endpoints are trusted by the roots that the features bring.
+    ///
+    /// ```no_run
+    /// use evenkeel_etcd::{Certificate, EtcdConfig, Identity, TlsOptions};
+    ///
+    /// let authority = Certificate::from_pem(std::fs::read("ca.pem")?);
+    /// let us = Identity::from_pem(std::fs::read("client.pem")?, std::fs::read("client-key.pem")?);
+    /// let config = EtcdConfig {
+    ///     endpoints: vec!["https://etcd-1:2379".into(), "https://etcd-2:2379".into()],
+    ///     tls: Some(TlsOptions::new().ca_certificate(authority).identity(us)),
+    ///     ..EtcdConfig::default()
+    /// };
+    /// # drop(config);
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     #[cfg(feature = "tls")]
     pub tls: Option<crate::TlsOptions>,
+    /// Asks etcd for its members this often, to know those that `endpoints` does not name, or that
+    /// were added since. Published URLs are passed over when they are unspecified, or loopback
+    /// while etcd is not, or of another scheme. Default none: `endpoints` are all; at least 1 s.
+    pub sync_members: Option<Duration>,
+    /// A connection on which nothing was heard for this long, ±10 %, is checked by a request: a
+    /// member that hangs is given up after this and `request_timeout`. Default 3 s; at least 0.1 s.
+    pub check_every: Duration,
     /// Put before every key as it is, for example `prod/`. Default empty.
     pub prefix: String,
     /// How endpoints are written. Default [`GoEndpoints`].
@@ -87,6 +111,8 @@ impl Default for EtcdConfig {
             credentials: None,
             #[cfg(feature = "tls")]
             tls: None,
+            sync_members: None,
+            check_every: Duration::from_secs(3),
             prefix: String::new(),
             codec: Arc::new(GoEndpoints),
             connect_timeout: Duration::from_secs(2),
@@ -122,8 +148,20 @@ impl EtcdConfig {
 
     /// The same with times that can be added to any present; or what cannot work.
     pub(crate) fn checked(mut self) -> Result<Self, EtcdError> {
+        #[cfg(feature = "tls")]
+        if self.tls.is_some() {
+            for endpoint in &mut self.endpoints {
+                if let Some(rest) = endpoint.strip_prefix("http://") {
+                    *endpoint = format!("https://{rest}");
+                }
+            }
+        }
         self.check()?;
+        if let Some(every) = &mut self.sync_members {
+            *every = LONGEST.min(*every);
+        }
         for time in [
+            &mut self.check_every,
             &mut self.connect_timeout,
             &mut self.request_timeout,
             &mut self.keep_alive_interval,
@@ -143,8 +181,11 @@ impl EtcdConfig {
         if self.endpoints.is_empty() {
             return Err(EtcdError::config("endpoints", "at least one is needed"));
         }
-        for endpoint in &self.endpoints {
-            check_url(endpoint)?;
+        for url in &self.endpoints {
+            check_url(url)?;
+            self.check_roots(url)?;
+            // Certificates that cannot be read show here.
+            endpoint(self, url)?;
         }
         if self.page == 0 {
             return Err(EtcdError::config("page", "at least one key is needed"));
@@ -158,6 +199,12 @@ impl EtcdConfig {
                 Duration::ZERO,
             ),
             ("max_backoff", self.max_backoff, Duration::ZERO),
+            ("check_every", self.check_every, Duration::from_millis(99)),
+            (
+                "sync_members",
+                self.sync_members.unwrap_or(LONGEST),
+                Duration::from_millis(999),
+            ),
             (
                 "relist_every",
                 self.relist_every,
@@ -179,6 +226,25 @@ impl EtcdConfig {
                 return Err(EtcdError::config(field, format!("{time:?} is too short")));
             }
         }
+        Ok(())
+    }
+
+    /// Without roots nobody is trusted, and the error would come with each connection.
+    fn check_roots(&self, url: &str) -> Result<(), EtcdError> {
+        #[cfg(feature = "tls")]
+        if self.tls.is_none()
+            && url.starts_with("https:")
+            && !cfg!(any(
+                feature = "tls-native-roots",
+                feature = "tls-webpki-roots"
+            ))
+        {
+            let reason = "https needs the authority that has signed etcd's certificate \
+                          (TlsOptions::ca_certificate), or one of the features \
+                          `tls-native-roots` and `tls-webpki-roots`";
+            return Err(EtcdError::config("tls", format!("{url}: {reason}")));
+        }
+        let _ = url;
         Ok(())
     }
 }

@@ -1,19 +1,42 @@
+mod dial;
+mod members;
+mod race;
+mod token;
+
 use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
-use etcd_client::{Client, ConnectOptions};
-use tokio::sync::Mutex;
-use tokio::time::timeout;
-use tracing::debug;
+use etcd_client::Client;
+use tokio::sync::{Mutex, watch};
+use tokio::time::{Instant, sleep_until, timeout};
+use tracing::{debug, warn};
 
 use crate::discover::Shares;
 use crate::{EtcdConfig, EtcdError};
+use dial::ACTION;
+use members::Members;
+use race::race;
+
+pub(crate) use dial::endpoint;
+pub(crate) use token::is_about_token;
+
+const CHECK: &str = "check the connection";
+/// A password that etcd has refused is not sent again for this long.
+const AFTER_REFUSAL: Duration = Duration::from_secs(5);
 
 /// An etcd cluster: what discovery and registration talk to.
 ///
-/// Connects when it is needed first: to one member, chosen at random, and after a failure to the
-/// next one in the list.
+/// Connects when it is needed first: to a member chosen at random, and when that has not answered
+/// within a quarter of a second, also to the next one. The first to answer is used until it fails;
+/// who has failed is asked last for half a minute. So a member that is down, hangs or has lost its
+/// leader costs a moment while another one is well.
+///
+/// With [`EtcdConfig::credentials`], a token that has expired or is outdated is replaced by
+/// authenticating again, and what was asked for is asked again. A password that etcd refuses is
+/// reported at once and tried again every 5 s.
 ///
 /// # Clone
 ///
@@ -25,14 +48,18 @@ pub struct Etcd {
 }
 
 struct Shared {
-    config: EtcdConfig,
+    config: Arc<EtcdConfig>,
     name: Arc<str>,
-    /// The place of the first member to ask: not the same one for every process.
-    first: usize,
     /// The discoveries that go on.
     shares: Shares,
+    members: parking_lot::Mutex<Members>,
     /// Async, because one connects and the others wait for that.
     current: Mutex<Current>,
+    /// Attempts that have failed, so that who has waited for one does not begin the next.
+    failures: AtomicUsize,
+    in_use: parking_lot::Mutex<InUse>,
+    /// The last connection that was given up.
+    given_up: watch::Sender<usize>,
 }
 
 #[derive(Default)]
@@ -40,6 +67,19 @@ struct Current {
     client: Option<Client>,
     /// Counts connections, so that a late failure of an old one does not end its successor.
     generation: usize,
+    failure: Option<EtcdError>,
+    /// When to authenticate again after a refusal.
+    refused_until: Option<Instant>,
+}
+
+/// The member behind the present connection, or the last one.
+struct InUse {
+    member: Arc<str>,
+    connected: bool,
+    /// When it answered last.
+    heard_at: Instant,
+    /// When it was asked last for all members.
+    synced_at: Option<Instant>,
 }
 
 /// A connection that was working when it was taken.
@@ -56,13 +96,23 @@ impl Etcd {
     /// [`EtcdError::Config`] names what cannot work.
     pub fn new(config: EtcdConfig) -> Result<Self, EtcdError> {
         let config = config.checked()?;
-        let name = format!("etcd {}", config.endpoints.join(", ")).into();
+        let name: Arc<str> = format!("etcd {}", config.endpoints.join(", ")).into();
+        let first = fastrand::usize(..config.endpoints.len());
+        let in_use = InUse {
+            member: Arc::clone(&name),
+            connected: false,
+            heard_at: Instant::now(),
+            synced_at: None,
+        };
         let shared = Shared {
-            first: fastrand::usize(..config.endpoints.len()),
-            config,
+            members: parking_lot::Mutex::new(Members::new(&config.endpoints, first)),
+            config: Arc::new(config),
             name,
             shares: Shares::default(),
             current: Mutex::default(),
+            failures: AtomicUsize::new(0),
+            in_use: parking_lot::Mutex::new(in_use),
+            given_up: watch::Sender::new(0),
         };
         Ok(Self {
             shared: Arc::new(shared),
@@ -73,6 +123,13 @@ impl Etcd {
     #[must_use]
     pub fn config(&self) -> &EtcdConfig {
         &self.shared.config
+    }
+
+    /// The URL of the member in use, for logs and metrics; none while there is no connection.
+    #[must_use]
+    pub fn member(&self) -> Option<Arc<str>> {
+        let in_use = self.shared.in_use.lock();
+        in_use.connected.then(|| Arc::clone(&in_use.member))
     }
 
     /// How reports call it: `etcd http://127.0.0.1:2379`.
@@ -89,38 +146,88 @@ impl Etcd {
         format!("{}{relative}", self.shared.config.prefix)
     }
 
-    /// The present connection, or a new one.
+    /// The present connection, or a new one to the first member that answers. An error says that
+    /// all were asked in vain: it is time to wait.
     pub(crate) async fn connection(&self) -> Result<Connection, EtcdError> {
-        let connect = async {
-            let mut current = self.shared.current.lock().await;
-            if let Some(client) = &current.client {
-                return Ok(Connection {
-                    client: client.clone(),
-                    generation: current.generation,
-                });
-            }
-            let config = &self.shared.config;
-            current.generation += 1;
-            let place = self.shared.first.wrapping_add(current.generation);
-            let member = &config.endpoints[place % config.endpoints.len()];
-            // With credentials this asks etcd for a token, without it only prepares.
-            let client = Client::connect([member], Some(options(config))).await?;
-            current.client = Some(client.clone());
-            debug!(member, "connecting to etcd");
-            Ok(Connection {
-                client,
+        let shared = &self.shared;
+        let failures = shared.failures.load(Ordering::Acquire);
+        let mut current = shared.current.lock().await;
+        if let Some(client) = &current.client {
+            return Ok(Connection {
+                client: client.clone(),
                 generation: current.generation,
-            })
-        };
-        self.answer("connect", connect).await
+            });
+        }
+        let waited = failures != shared.failures.load(Ordering::Acquire);
+        let now = Instant::now();
+        let refused = current.refused_until.is_some_and(|until| now < until);
+        if let Some(error) = current.failure.as_ref().filter(|_| waited || refused) {
+            return Err(error.clone());
+        }
+        match self.connect().await {
+            Ok(client) => {
+                current.generation += 1;
+                current.client = Some(client.clone());
+                shared.in_use.lock().connected = true;
+                current.failure = None;
+                current.refused_until = None;
+                Ok(Connection {
+                    client,
+                    generation: current.generation,
+                })
+            }
+            Err(error) => {
+                if error.is_refusal() {
+                    current.refused_until = Some(Instant::now() + AFTER_REFUSAL);
+                }
+                current.failure = Some(error.clone());
+                shared.failures.fetch_add(1, Ordering::Release);
+                Err(error)
+            }
+        }
     }
 
-    /// Gives up a connection that has failed: the next one is new, and so is its token.
-    pub(crate) async fn discard(&self, generation: usize) {
-        let mut current = self.shared.current.lock().await;
-        if current.generation == generation {
-            current.client = None;
+    async fn connect(&self) -> Result<Client, EtcdError> {
+        let shared = &self.shared;
+        let order = shared.members.lock().order(Instant::now().into_std());
+        let outcome = race(Arc::clone(&shared.config), order).await;
+        for member in &outcome.failed {
+            self.blame(member);
         }
+        let (member, mut client) = outcome.winner?;
+        shared.in_use.lock().member = Arc::clone(&member);
+        let authenticated = dial::authenticate(&shared.config, &mut client);
+        if let Err(error) = self.answer(ACTION, authenticated).await {
+            if error.is_about_the_member() {
+                self.blame(&member);
+            }
+            return Err(error);
+        }
+        shared.members.lock().well(&member);
+        debug!(%member, "connected to etcd");
+        self.sync_if_due(&client).await;
+        Ok(client)
+    }
+
+    /// Takes note of a failure. Unless it was etcd's own answer, the connection is given up: the
+    /// next one is new, and to another member if there is one.
+    pub(crate) async fn discard(&self, generation: usize, error: &EtcdError) {
+        let about_the_member = error.is_about_the_member();
+        if !about_the_member && !error.is_about_the_token() {
+            return;
+        }
+        let shared = &self.shared;
+        let mut current = shared.current.lock().await;
+        if current.generation != generation || current.client.take().is_none() {
+            return;
+        }
+        shared.in_use.lock().connected = false;
+        if about_the_member {
+            let member = Arc::clone(&shared.in_use.lock().member);
+            debug!(%member, "giving up a connection to etcd: {error}");
+            self.blame(&member);
+        }
+        shared.given_up.send_replace(generation);
     }
 
     /// The answer to a request, within the configured time.
@@ -130,9 +237,85 @@ impl Etcd {
         request: impl Future<Output = Result<T, etcd_client::Error>>,
     ) -> Result<T, EtcdError> {
         let within = self.shared.config.request_timeout;
-        match timeout(within, request).await {
-            Ok(answer) => answer.map_err(|error| EtcdError::request(action, error)),
-            Err(_) => Err(EtcdError::Timeout { action, within }),
+        let answer = timeout(within, request).await;
+        let mut in_use = self.shared.in_use.lock();
+        match answer {
+            Ok(Ok(answer)) => {
+                in_use.heard_at = Instant::now();
+                Ok(answer)
+            }
+            Ok(Err(error)) => Err(EtcdError::request(action, error).at(&in_use.member)),
+            Err(_) => Err(EtcdError::silent(action, &in_use.member, within)),
+        }
+    }
+
+    /// For who waits for news on a stream: resolves when the member does not answer any more, or
+    /// when others have given the connection up. Asks only when nothing else was heard from it for
+    /// [`EtcdConfig::check_every`]. Cancel safe.
+    pub(crate) async fn lost(&self, generation: usize) -> EtcdError {
+        let mut given_up = self.shared.given_up.subscribe();
+        let given_up = given_up.wait_for(|last| *last >= generation);
+        tokio::select! {
+            _ = given_up => EtcdError::ended(CHECK, "it was given up"),
+            error = self.silence(generation) => error,
+        }
+    }
+
+    async fn silence(&self, generation: usize) -> EtcdError {
+        let client = {
+            let current = self.shared.current.lock().await;
+            match &current.client {
+                Some(client) if current.generation == generation => client.clone(),
+                _ => return EtcdError::ended(CHECK, "it was given up"),
+            }
+        };
+        loop {
+            // Not all who wait for it ask at the same time: one answer is enough for them.
+            let jitter = 0.9 + 0.2 * fastrand::f64();
+            let quiet = self.shared.config.check_every.mul_f64(jitter);
+            let heard_at = self.shared.in_use.lock().heard_at;
+            if Instant::now() < heard_at + quiet {
+                sleep_until(heard_at + quiet).await;
+                continue;
+            }
+            match self.answer(CHECK, dial::check(&client)).await {
+                Err(error) if error.is_about_the_member() => return error,
+                _ => self.sync_if_due(&client).await,
+            }
+        }
+    }
+
+    fn blame(&self, member: &str) {
+        let now = Instant::now().into_std();
+        self.shared.members.lock().failed(member, now);
+    }
+
+    /// Asks for all members, if that is wanted and it is time.
+    async fn sync_if_due(&self, client: &Client) {
+        let shared = &self.shared;
+        let Some(every) = shared.config.sync_members else {
+            return;
+        };
+        let now = Instant::now();
+        let asked = {
+            let mut in_use = shared.in_use.lock();
+            if in_use.synced_at.is_some_and(|at| now < at + every) {
+                return;
+            }
+            in_use.synced_at = Some(now);
+            Arc::clone(&in_use.member)
+        };
+        let mut client = client.cluster_client();
+        match self.answer("list the members", client.member_list()).await {
+            Ok(list) => {
+                let members = list.members().iter().filter(|member| !member.is_learner());
+                let urls = members.flat_map(|member| member.client_urls());
+                shared
+                    .members
+                    .lock()
+                    .learned(&asked, urls.map(String::as_str));
+            }
+            Err(error) => warn!("the members of etcd stay as they were known: {error}"),
         }
     }
 }
@@ -142,26 +325,6 @@ impl Connection {
     pub(crate) const fn generation(&self) -> usize {
         self.generation
     }
-}
-
-fn options(config: &EtcdConfig) -> ConnectOptions {
-    let mut options = ConnectOptions::new()
-        .with_connect_timeout(config.connect_timeout)
-        .with_keep_alive(config.keep_alive_interval, config.keep_alive_timeout)
-        // etcd takes pings on a connection without streams for an attack.
-        .with_keep_alive_while_idle(false)
-        // A member that has lost its leader serves stale lists and silent watches otherwise.
-        .with_require_leader(true);
-    if let Some(credentials) = &config.credentials {
-        options = options
-            .with_user(&credentials.name, &credentials.password)
-            .with_auto_token_refresh(true);
-    }
-    #[cfg(feature = "tls")]
-    if let Some(tls) = &config.tls {
-        options = options.with_tls(tls.clone());
-    }
-    options
 }
 
 impl fmt::Debug for Etcd {

@@ -1,8 +1,14 @@
+mod advice;
+
 use std::error::Error;
+use std::sync::Arc;
 use std::time::Duration;
 
 use evenkeel_core::error::chain;
 use tonic::Code;
+
+use crate::connect::is_about_token;
+use advice::with_advice;
 
 /// What went wrong with etcd.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -25,15 +31,17 @@ pub enum EtcdError {
         action: &'static str,
         /// The gRPC code; UNAVAILABLE when there is no connection.
         code: Code,
-        /// The answer, with its sources.
+        /// Who was asked and the answer, with its sources.
         reason: String,
     },
     /// No answer in time.
-    #[error("{action}: no answer within {within:?}")]
+    #[error("{action}: {member}: no answer within {within:?}")]
     #[non_exhaustive]
     Timeout {
         /// What was asked for.
         action: &'static str,
+        /// Who was asked: the URL of a member.
+        member: Arc<str>,
         /// The limit.
         within: Duration,
     },
@@ -98,6 +106,60 @@ impl EtcdError {
         Self::KeyHeld { key, lease }
     }
 
+    /// There is no connection to a member.
+    pub(crate) fn unreachable(
+        action: &'static str,
+        member: &str,
+        error: &(dyn Error + 'static),
+    ) -> Self {
+        let reason = format!("{member}: {}", with_advice(member, chain(error)));
+        let code = Code::Unavailable;
+        Self::Request {
+            action,
+            code,
+            reason,
+        }
+    }
+
+    pub(crate) fn silent(action: &'static str, member: &Arc<str>, within: Duration) -> Self {
+        Self::Timeout {
+            action,
+            member: Arc::clone(member),
+            within,
+        }
+    }
+
+    /// What all members have failed with.
+    pub(crate) fn all(action: &'static str, mut errors: Vec<Self>) -> Self {
+        match errors.len() {
+            0 => Self::ended(action, "no member was asked"),
+            1 => errors.swap_remove(0),
+            _ => {
+                // The same action again and again adds nothing.
+                let start = format!("{action}: ");
+                let texts = errors.iter().map(|error| {
+                    let text = error.to_string();
+                    text.strip_prefix(&start).map_or(text.clone(), Into::into)
+                });
+                let reason = texts.collect::<Vec<_>>().join("; ");
+                let code = Code::Unavailable;
+                Self::Request {
+                    action,
+                    code,
+                    reason,
+                }
+            }
+        }
+    }
+
+    /// The same, naming the member that was asked.
+    pub(crate) fn at(mut self, member: &str) -> Self {
+        if let Self::Request { reason, .. } = &mut self {
+            *reason = format!("{member}: {reason}");
+        }
+        self
+    }
+
     /// Whether etcd has refused us for who we are: nothing that goes away by waiting.
     pub(crate) fn is_refusal(&self) -> bool {
         match self {
@@ -106,6 +168,35 @@ impl EtcdError {
                 Code::InvalidArgument => reason.contains("authentication failed"),
                 _ => false,
             },
+            _ => false,
+        }
+    }
+
+    /// Whether another token would do.
+    pub(crate) fn is_about_the_token(&self) -> bool {
+        match self {
+            Self::Request { code, reason, .. } => {
+                *code == Code::Unauthenticated || is_about_token(reason)
+            }
+            Self::StreamEnded { reason, .. } => is_about_token(reason),
+            _ => false,
+        }
+    }
+
+    /// Whether another member may do better: this one has not given etcd's answer.
+    pub(crate) fn is_about_the_member(&self) -> bool {
+        match self {
+            Self::Request { code, .. } => matches!(
+                code,
+                Code::Unavailable
+                    | Code::Unknown
+                    | Code::Internal
+                    | Code::Cancelled
+                    | Code::DeadlineExceeded
+                    | Code::DataLoss
+                    | Code::Unimplemented
+            ),
+            Self::Timeout { .. } | Self::StreamEnded { .. } => !self.is_about_the_token(),
             _ => false,
         }
     }

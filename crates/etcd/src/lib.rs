@@ -63,4 +63,4 @@ pub use error::EtcdError;
 pub use register::{EtcdRegistrar, RegistrarConfig};
 
 #[cfg(feature = "tls")]
-pub use etcd_client::{Certificate, Identity, TlsOptions};
+pub use tonic::transport::{Certificate, ClientTlsConfig as TlsOptions, Identity};

@@ -287,10 +287,8 @@ impl Inner {
     /// Revokes the lease, which deletes all keys that carry it.
     async fn revoke(&self, lease: i64, deadline: Instant) -> Result<(), EtcdError> {
         const PAUSE: Duration = Duration::from_millis(100);
-        let mut last = EtcdError::Timeout {
-            action: "revoke the lease",
-            within: self.config.shutdown_timeout,
-        };
+        let within = self.config.shutdown_timeout;
+        let mut last = EtcdError::silent("revoke the lease", self.etcd.name(), within);
         let revoke = async {
             loop {
                 match self.try_revoke(lease).await {
@@ -309,8 +307,8 @@ impl Inner {
         let mut connection = self.etcd.connection().await?;
         let revoke = connection.client.lease_revoke(lease);
         let revoked = self.etcd.answer("revoke the lease", revoke).await;
-        if revoked.is_err() {
-            self.etcd.discard(connection.generation()).await;
+        if let Err(error) = &revoked {
+            self.etcd.discard(connection.generation(), error).await;
         }
         revoked.map(drop)
     }

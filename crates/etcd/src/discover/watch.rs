@@ -80,7 +80,7 @@ impl Watch {
             }
             if matches!(self.progress, Progress::Asked(_)) {
                 let action = "ask the watch for its progress";
-                return Err(EtcdError::Timeout { action, within });
+                return Err(EtcdError::silent(action, etcd.name(), within));
             }
             // First, so that a call that is cancelled meanwhile does not ask twice.
             self.progress = Progress::Asked(Instant::now() + within);

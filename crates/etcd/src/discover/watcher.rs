@@ -90,7 +90,7 @@ impl Watcher {
                         self.well()
                     }
                     Err(error) => {
-                        self.etcd.discard(connection.generation()).await;
+                        self.etcd.discard(connection.generation(), &error).await;
                         self.failed(&error)
                     }
                 },
@@ -123,7 +123,7 @@ impl Watcher {
                 Ok(connection)
             }
             Err(error) => {
-                self.etcd.discard(connection.generation()).await;
+                self.etcd.discard(connection.generation(), &error).await;
                 Err(error)
             }
         }
@@ -145,7 +145,7 @@ impl Watcher {
     async fn follow(&mut self, mut watch: Box<Watch>) -> News {
         // Only while etcd is watched, so that an outage removes nobody.
         let expire_at = self.entries.expire_at().map(Instant::from_std);
-        let relist_at = watch.relist_at;
+        let (relist_at, generation) = (watch.relist_at, watch.generation);
         let message = tokio::select! {
             message = watch.next(&self.etcd) => message,
             () = sleep_until(expire_at.unwrap_or(relist_at)), if expire_at.is_some() => {
@@ -158,6 +158,7 @@ impl Watcher {
                 self.phase = Phase::Watch(watch);
                 return self.changes();
             }
+            error = self.etcd.lost(generation) => Err(error),
             () = sleep_until(relist_at) => {
                 debug!(service = %self.service, "listing again, as it is time");
                 return News::default();
@@ -172,7 +173,7 @@ impl Watcher {
                 Err(reason) => EtcdError::ended(watch::ACTION, reason),
             },
             Err(error) => {
-                self.etcd.discard(watch.generation).await;
+                self.etcd.discard(watch.generation, &error).await;
                 error
             }
         };

@@ -83,7 +83,7 @@ impl Worker {
         let mut connection = self.etcd.connection().await?;
         let Err(error) = self.hold_on(&mut connection.client).await;
         if !error.is_not_found() {
-            self.etcd.discard(connection.generation()).await;
+            self.etcd.discard(connection.generation(), &error).await;
         }
         Err(error)
     }
