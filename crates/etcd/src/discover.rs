@@ -11,6 +11,7 @@ mod stats;
 mod watch;
 mod watcher;
 
+pub(crate) use list::{list, range_end};
 pub use on_loss::{KeepLast, OnLoss};
 pub(crate) use share::Shares;
 pub use stats::DiscoverStats;

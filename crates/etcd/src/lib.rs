@@ -5,7 +5,8 @@
 //! - [`EtcdRegistrar`] writes servers into etcd under a lease and keeps them there;
 //! - [`Codec`] says how an endpoint is written; the default, [`GoEndpoints`], is the format of
 //!   etcd's Go client, so clients and servers of grpc-go take part. There are those of other
-//!   frameworks too, and [`FnCodec`] for your own.
+//!   frameworks too, and [`FnCodec`] for your own;
+//! - [`doctor`] finds what is wrong with that which etcd has of a service.
 //!
 //! Nothing here needs etcd to be up: a client that starts first catches up, a server that starts
 //! first is registered as soon as it can be, and an outage costs neither its list nor its entry.
@@ -49,6 +50,7 @@ mod codec;
 mod config;
 mod connect;
 mod discover;
+pub mod doctor;
 mod error;
 mod register;
 

@@ -2,9 +2,9 @@ use etcd_client::ResponseHeader;
 
 /// Which cluster, and how much of its history we have.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Cursor {
+pub(crate) struct Cursor {
     cluster: u64,
-    pub(super) revision: i64,
+    pub(crate) revision: i64,
 }
 
 impl Cursor {

@@ -16,7 +16,7 @@ const ACTION: &str = "list endpoints";
 ///
 /// One that was overtaken by a compaction between two pages begins again at once, with longer
 /// pages: so it ends however often etcd is compacted.
-pub(super) async fn list(
+pub(crate) async fn list(
     etcd: &Etcd,
     connection: &Connection,
     prefix: &str,
@@ -83,7 +83,7 @@ async fn pages(
 }
 
 /// The first key after all that start with `prefix`. A prefix ends in `/`, so there is one.
-pub(super) fn range_end(prefix: &[u8]) -> Vec<u8> {
+pub(crate) fn range_end(prefix: &[u8]) -> Vec<u8> {
     let mut end = prefix.to_owned();
     if let Some(last) = end.last_mut() {
         *last = last.saturating_add(1);

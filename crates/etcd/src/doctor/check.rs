@@ -1,0 +1,316 @@
+use std::fmt;
+
+/// What is looked at, in the order of a report.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum Check {
+    /// A configured member does not answer.
+    MemberUnreachable,
+    /// A member has no leader.
+    NoLeader,
+    /// The configured members are of several clusters.
+    SeveralClusters,
+    /// etcd has raised an alarm.
+    Alarm,
+    /// The cluster has members that were not configured.
+    UnlistedMember,
+    /// etcd did not answer a question of the doctor's.
+    Unanswered,
+    /// There is no endpoint.
+    NoEndpoints,
+    /// There are endpoints, and none of them takes new calls.
+    NobodyTakesCalls,
+    /// A value that the layout cannot read.
+    Unreadable,
+    /// A part of a value that makes no sense.
+    PartlyIgnored,
+    /// An address that names no machine or no port.
+    UnspecifiedAddress,
+    /// An address that only its own machine can reach.
+    LoopbackAddress,
+    /// Several keys for one server.
+    Duplicate,
+    /// A key that never expires.
+    NoLease,
+    /// A key whose lease is gone.
+    LeaseGone,
+    /// A lease that a short hiccup ends.
+    ShortTtl,
+    /// A lease that outlives its server for long.
+    LongTtl,
+    /// A lease that nobody seems to renew.
+    NotRenewed,
+    /// Very many leases.
+    ManyLeases,
+    /// All weights are 0.
+    AllWeightsZero,
+    /// Some endpoints have a weight and others have none.
+    MixedWeights,
+    /// An endpoint that wants no new calls.
+    NoNewCalls,
+    /// An address that cannot be connected to.
+    Unreachable,
+    /// An address where nobody speaks plain HTTP/2.
+    NotHttp2,
+    /// Keys of another service that begin in the same way.
+    PrefixBleed,
+    /// Keys of what looks like another service, below this one.
+    NestedService,
+}
+
+/// Name, why it hurts, and what to do.
+type Texts = (&'static str, &'static str, &'static str);
+
+impl Check {
+    /// All of them.
+    pub const ALL: &'static [Self] = &[
+        Self::MemberUnreachable,
+        Self::NoLeader,
+        Self::SeveralClusters,
+        Self::Alarm,
+        Self::UnlistedMember,
+        Self::Unanswered,
+        Self::NoEndpoints,
+        Self::NobodyTakesCalls,
+        Self::Unreadable,
+        Self::PartlyIgnored,
+        Self::UnspecifiedAddress,
+        Self::LoopbackAddress,
+        Self::Duplicate,
+        Self::NoLease,
+        Self::LeaseGone,
+        Self::ShortTtl,
+        Self::LongTtl,
+        Self::NotRenewed,
+        Self::ManyLeases,
+        Self::AllWeightsZero,
+        Self::MixedWeights,
+        Self::NoNewCalls,
+        Self::Unreachable,
+        Self::NotHttp2,
+        Self::PrefixBleed,
+        Self::NestedService,
+    ];
+
+    /// Its name, which stays: `no-lease`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        self.texts().0
+    }
+
+    /// Why it hurts.
+    #[must_use]
+    pub const fn why(self) -> &'static str {
+        self.texts().1
+    }
+
+    /// What to do about it.
+    #[must_use]
+    pub const fn fix(self) -> &'static str {
+        self.texts().2
+    }
+
+    const fn texts(self) -> Texts {
+        match self {
+            Self::MemberUnreachable
+            | Self::NoLeader
+            | Self::SeveralClusters
+            | Self::Alarm
+            | Self::UnlistedMember
+            | Self::Unanswered => self.of_etcd(),
+            Self::NoLease
+            | Self::LeaseGone
+            | Self::ShortTtl
+            | Self::LongTtl
+            | Self::NotRenewed
+            | Self::ManyLeases => self.of_leases(),
+            Self::PrefixBleed | Self::NestedService => self.of_names(),
+            _ => self.of_endpoints(),
+        }
+    }
+
+    const fn of_etcd(self) -> Texts {
+        match self {
+            Self::MemberUnreachable => (
+                "member-unreachable",
+                "one failure more, and clients and servers that know only the others are cut off",
+                "start the member, or take its URL out of the configuration",
+            ),
+            Self::NoLeader => (
+                "no-leader",
+                "without a leader nothing can be registered, renewed or surely read",
+                "bring back a majority of the members, or the network between them",
+            ),
+            Self::SeveralClusters => (
+                "several-clusters",
+                "clients that ask one see other servers than clients that ask the other",
+                "configure the members of one cluster only",
+            ),
+            Self::Alarm => (
+                "alarm",
+                "etcd refuses to write: whoever restarts or loses a lease cannot register again",
+                "NOSPACE: compact, defragment, then `etcdctl alarm disarm`; CORRUPT: replace the \
+                 member",
+            ),
+            Self::UnlistedMember => (
+                "unlisted-member",
+                "when all configured members are down, this one is not asked although it is well",
+                "add its URL to the configuration, unless a load balancer stands in between",
+            ),
+            _ => (
+                "unanswered",
+                "what it would have shown is not in this report",
+                "ask as a user who may, or with a longer timeout",
+            ),
+        }
+    }
+
+    const fn of_leases(self) -> Texts {
+        match self {
+            Self::NoLease => (
+                "no-lease",
+                "it stays when its server dies: a ghost that clients go on calling",
+                "let the server register itself under a lease; delete it if the server is gone: \
+                 `etcdctl del KEY`",
+            ),
+            Self::LeaseGone => (
+                "lease-gone",
+                "etcd is about to delete it, or has done so meanwhile",
+                "look again; if it stays, its server is dead or has lost etcd",
+            ),
+            Self::ShortTtl => (
+                "short-ttl",
+                "a lost renewal, a pause of the process or a new leader takes a healthy server out",
+                "register with 10 s or more; clients notice a dead server by themselves, at once",
+            ),
+            Self::LongTtl => (
+                "long-ttl",
+                "a server that dies without deregistering stays listed for so long",
+                "register with 10 s to 60 s",
+            ),
+            Self::NotRenewed => (
+                "not-renewed",
+                "renewals come every third of the time: this one is overdue, and its keys go soon",
+                "look whether the server lives and reaches etcd",
+            ),
+            _ => (
+                "many-leases",
+                "etcd renews and, after a new leader, extends them one by one; tens of thousands \
+                 lag",
+                "one lease per process for all that it registers, and a TTL of 30 s or more",
+            ),
+        }
+    }
+
+    const fn of_names(self) -> Texts {
+        match self {
+            Self::PrefixBleed => (
+                "prefix-bleed",
+                "readers that match the name without a final / (grpc-go's etcd resolver) call \
+                 these servers too",
+                "rename one of the two, or have such clients dial the name with the /",
+            ),
+            _ => (
+                "nested-service",
+                "readers that do not compare names take these servers for the service's own",
+                "rename it, so that no service's name is the beginning of another one's",
+            ),
+        }
+    }
+
+    const fn of_endpoints(self) -> Texts {
+        match self {
+            Self::NoEndpoints => (
+                "no-endpoints",
+                "every call fails with UNAVAILABLE, or waits until its deadline",
+                "start a server, or compare its name and --prefix and --layout with those here",
+            ),
+            Self::NobodyTakesCalls => (
+                "nobody-takes-calls",
+                "every call fails with UNAVAILABLE, or waits until its deadline",
+                "start a server, or end the draining of one",
+            ),
+            Self::Unreadable => (
+                "unreadable",
+                "the server is not called; some readers (kratos) then refuse the whole list",
+                "read it in its own --layout, write it in this one, or delete the key",
+            ),
+            Self::PartlyIgnored => (
+                "partly-ignored",
+                "the endpoint is used as if the field were not there",
+                "write the field as the layout wants it",
+            ),
+            Self::UnspecifiedAddress => (
+                "unspecified-address",
+                "0.0.0.0 and [::] are for listening, port 0 for choosing: nobody can call there",
+                "advertise the address that clients reach the server by",
+            ),
+            Self::LoopbackAddress => (
+                "loopback-address",
+                "clients on other machines call themselves",
+                "advertise the address that clients reach the server by",
+            ),
+            Self::Duplicate => (
+                "duplicate",
+                "readers that do not merge them (grpc-go, kratos) give it twice its share",
+                "one key per server: of its address, not of a random id; after a restart the older \
+                 one goes with its lease",
+            ),
+            Self::AllWeightsZero => (
+                "all-weights-zero",
+                "0 means no new calls, so there is nobody to call",
+                "give at least one server a weight above 0",
+            ),
+            Self::MixedWeights => (
+                "mixed-weights",
+                "no weight counts as 1: next to weights of 10 or 100 that is next to nothing",
+                "give all of them a weight, or none",
+            ),
+            Self::NoNewCalls => (
+                "no-new-calls",
+                "it finishes the calls that it has and gets no others",
+                "nothing, if that is meant; otherwise a weight above 0 and the status up",
+            ),
+            Self::Unreachable => (
+                "unreachable",
+                "calls there fail, until clients have noticed and go elsewhere",
+                "start the server, open the way there, or delete its key",
+            ),
+            _ => (
+                "not-http2",
+                "gRPC over plain text does not work there",
+                "nothing, if it speaks TLS and clients know that; otherwise look what listens there",
+            ),
+        }
+    }
+}
+
+impl fmt::Display for Check {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn each_has_a_name_and_texts_of_its_own() {
+        let names: HashSet<_> = Check::ALL.iter().map(|check| check.as_str()).collect();
+        assert_eq!(names.len(), Check::ALL.len());
+        for check in Check::ALL {
+            let name = check.as_str();
+            assert!(
+                name.bytes()
+                    .all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-'))
+            );
+            assert!(
+                !check.why().ends_with('.') && !check.fix().ends_with('.'),
+                "{name}"
+            );
+        }
+    }
+}

@@ -1,0 +1,164 @@
+//! What the layout makes of keys and values, and which other layout would make more of them.
+
+use std::sync::Arc;
+
+use evenkeel_core::Address;
+use serde_json::Value;
+
+use super::Entry;
+use crate::{CODEC_NAMES, Codec, CodecError, Decoded, EtcdConfig, codec_named};
+
+/// Why a value is no endpoint.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Unreadable {
+    /// What the layout says.
+    pub reason: String,
+    /// The address in it that names no machine or no port, if that is what is wrong.
+    pub unspecified: Option<String>,
+    /// The layouts that can read it.
+    pub readable_as: Vec<&'static str>,
+}
+
+/// A key as etcd has it.
+pub(super) struct Raw<'a> {
+    pub(super) key: &'a [u8],
+    pub(super) value: &'a [u8],
+    /// 0 for none.
+    pub(super) lease: i64,
+}
+
+pub(super) fn read(config: &EtcdConfig, service: &str, raw: &Raw<'_>) -> Entry {
+    let reading = match std::str::from_utf8(raw.key) {
+        Ok(full) => {
+            let relative = full.strip_prefix(&config.prefix).unwrap_or(full);
+            let decoded = config.codec.decode(service, relative, raw.value);
+            decoded.map_err(|error| unreadable(service, relative, raw.value, &error))
+        }
+        Err(_) => Err(Unreadable {
+            reason: "the key is not UTF-8".to_owned(),
+            unspecified: None,
+            readable_as: Vec::new(),
+        }),
+    };
+    // Who only reads a layout does not know how its writers name their keys.
+    let is_written = |read: &&Decoded| config.codec.encode(service, &read.endpoint).is_ok();
+    let decoded = reading.as_ref().ok().and_then(Option::as_ref);
+    let expected_key = decoded.filter(is_written).map(|read| {
+        let relative = config.codec.key(service, &read.endpoint);
+        format!("{}{relative}", config.prefix)
+    });
+    Entry {
+        key: String::from_utf8_lossy(raw.key).into_owned(),
+        lease: (raw.lease != 0).then_some(raw.lease),
+        reading,
+        expected_key,
+    }
+}
+
+fn unreadable(service: &str, key: &str, value: &[u8], error: &CodecError) -> Unreadable {
+    let readable = other_layouts()
+        .filter(|(_, codec)| matches!(codec.decode(service, key, value), Ok(Some(_))));
+    Unreadable {
+        reason: error.to_string(),
+        unspecified: unspecified(value),
+        readable_as: readable.map(|(name, _)| name).collect(),
+    }
+}
+
+/// The layouts that can be named, without those that take a guess.
+pub(super) fn other_layouts() -> impl Iterator<Item = (&'static str, Arc<dyn Codec>)> {
+    let names = CODEC_NAMES.iter().filter(|name| **name != "auto");
+    names.filter_map(|name| Some((*name, codec_named(name)?)))
+}
+
+/// The first text in the value that is an address and names no machine or no port.
+fn unspecified(value: &[u8]) -> Option<String> {
+    let text = std::str::from_utf8(value).ok()?;
+    match serde_json::from_str(text) {
+        Ok(value) => unspecified_in(&value),
+        Err(_) => unspecified_text(text.trim()),
+    }
+}
+
+fn unspecified_in(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) => unspecified_text(text),
+        Value::Array(items) => items.iter().find_map(unspecified_in),
+        Value::Object(fields) => fields.values().find_map(unspecified_in),
+        Value::Null | Value::Bool(_) | Value::Number(_) => None,
+    }
+}
+
+fn unspecified_text(text: &str) -> Option<String> {
+    let after_scheme = text.split_once("://").map_or(text, |(_, rest)| rest);
+    let address: Address = after_scheme.parse().ok()?;
+    let is_it =
+        matches!(address, Address::Ip(_) | Address::Host { .. }) && address.is_unspecified();
+    is_it.then(|| address.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read_value(value: &str) -> Entry {
+        let raw = Raw {
+            key: b"prod/user/a",
+            value: value.as_bytes(),
+            lease: 7,
+        };
+        let prefix = "prod/".to_owned();
+        let config = EtcdConfig {
+            prefix,
+            ..EtcdConfig::default()
+        };
+        read(&config, "user", &raw)
+    }
+
+    #[test]
+    fn a_readable_value_has_its_endpoint_and_the_key_that_it_would_get() {
+        let entry = read_value(r#"{"Addr":"10.0.0.1:80"}"#);
+        assert_eq!((entry.key.as_str(), entry.lease), ("prod/user/a", Some(7)));
+        assert_eq!(entry.endpoint().unwrap().to_string(), "10.0.0.1:80");
+        assert_eq!(entry.expected_key.unwrap(), "prod/user/10.0.0.1:80");
+    }
+
+    #[test]
+    fn addresses_that_name_nobody_are_found_wherever_they_are() {
+        for (value, found) in [
+            (r#"{"Addr":"0.0.0.0:80"}"#, Some("0.0.0.0:80")),
+            (r#"{"Addr":"10.0.0.1:0"}"#, Some("10.0.0.1:0")),
+            (r#"{"x":{"endpoints":["grpc://[::]:80"]}}"#, Some("[::]:80")),
+            ("0.0.0.0:80\n", Some("0.0.0.0:80")),
+            (r#"{"Addr":17,"b":["10.0.0.1:80",null,true,"v0.0"]}"#, None),
+            ("nonsense", None),
+        ] {
+            let unreadable = read_value(value).reading.unwrap_err();
+            assert_eq!(unreadable.unspecified.as_deref(), found, "{value}");
+            assert!(!unreadable.reason.is_empty());
+        }
+    }
+
+    #[test]
+    fn the_layouts_that_would_read_it_are_named() {
+        let kratos = r#"{"id":"1","name":"user","version":"v1","metadata":{},
+            "endpoints":["grpc://10.0.0.5:9000"]}"#;
+        let unreadable = read_value(kratos).reading.unwrap_err();
+        assert!(unreadable.readable_as.contains(&"kratos"), "{unreadable:?}");
+        let plain = read_value("10.0.0.5:9000").reading.unwrap_err();
+        assert!(plain.readable_as.contains(&"go-zero"), "{plain:?}");
+    }
+
+    #[test]
+    fn a_key_that_is_not_text_is_unreadable() {
+        let raw = Raw {
+            key: b"user/\xff",
+            value: b"{}",
+            lease: 0,
+        };
+        let entry = read(&EtcdConfig::default(), "user", &raw);
+        assert_eq!((entry.key.as_str(), entry.lease), ("user/\u{fffd}", None));
+        assert!(entry.reading.unwrap_err().reason.contains("UTF-8"));
+    }
+}
