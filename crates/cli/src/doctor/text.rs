@@ -1,0 +1,140 @@
+//! The report for people.
+
+use evenkeel_etcd::doctor::{Entry, Facts, Finding, Severity};
+
+use super::Report;
+use super::json::connects;
+use crate::columns::columns;
+use crate::plain::plain;
+use crate::style::Palette;
+
+/// More rows are for `--all`.
+const ROWS: usize = 50;
+/// More keys of one finding are in the JSON.
+const KEYS: usize = 5;
+
+pub(super) fn write(report: &Report<'_>, all: bool, palette: Palette) -> String {
+    let mut out = head(report);
+    out.push('\n');
+    if !report.facts.entries.is_empty() {
+        let limit = if all { usize::MAX } else { ROWS };
+        out += &table(report.facts, limit, palette);
+        out.push('\n');
+    }
+    for finding in report.findings {
+        out += &describe(finding, palette);
+        out.push('\n');
+    }
+    out + &summary(report)
+}
+
+fn head(report: &Report<'_>) -> String {
+    let facts = report.facts;
+    let mut head = String::new();
+    for (place, member) in facts.members.iter().enumerate() {
+        let title = if place == 0 { "etcd" } else { "" };
+        let says = match &member.status {
+            Ok(status) => status.version.clone(),
+            Err(_) => "no answer".to_owned(),
+        };
+        head += &format!("{title:<9}{} ({says})\n", plain(&member.url));
+    }
+    let keys = facts.entries.len();
+    let endpoints = facts.entries.iter().filter_map(Entry::endpoint).count();
+    head + &format!(
+        "{:<9}{}: {keys} under {}, {endpoints} in layout {}\n",
+        "service",
+        plain(&facts.service),
+        plain(&facts.prefix),
+        report.layout,
+        keys = count(keys, "key"),
+        endpoints = count(endpoints, "endpoint"),
+    )
+}
+
+fn table(facts: &Facts, limit: usize, palette: Palette) -> String {
+    let heading = ["key", "address", "weight", "status", "lease", "connects"];
+    let mut rows = vec![heading.map(str::to_owned)];
+    rows.extend(facts.entries.iter().take(limit).map(|it| row(facts, it)));
+    let lines = columns(&rows, [false, false, true, false, false, false]);
+    let mut table = String::new();
+    for (place, line) in lines.iter().enumerate() {
+        match place {
+            0 => table += &palette.heading(line),
+            _ => table += line,
+        }
+        table.push('\n');
+    }
+    let hidden = facts.entries.len().saturating_sub(limit);
+    if hidden > 0 {
+        table += &format!("… and {} more (--all)\n", count(hidden, "key"));
+    }
+    table
+}
+
+fn row(facts: &Facts, entry: &Entry) -> [String; 6] {
+    let nothing = || "-".to_owned();
+    // Relative, as the prefix is in the head.
+    let key = entry.key.strip_prefix(&facts.prefix).unwrap_or(&entry.key);
+    let endpoint = entry.endpoint();
+    let metadata = endpoint.map(|endpoint| endpoint.metadata());
+    let addresses = endpoint.map(|endpoint| {
+        let addresses = endpoint.addresses().iter().map(ToString::to_string);
+        plain(&addresses.collect::<Vec<_>>().join(", ")).into_owned()
+    });
+    let weight = metadata.and_then(|metadata| metadata.weight);
+    let status = metadata.map(|metadata| metadata.availability.as_str());
+    let lease = match (entry.lease, facts.lease(entry)) {
+        (None, _) => "none".to_owned(),
+        (Some(_), None) => "unknown".to_owned(),
+        (Some(_), Some(lease)) => format!("{:?} of {:?}", lease.remaining, lease.granted),
+    };
+    [
+        plain(key).into_owned(),
+        addresses.unwrap_or_else(|| "unreadable".to_owned()),
+        weight.map_or_else(nothing, |weight| weight.to_string()),
+        status.map_or_else(nothing, str::to_owned),
+        lease,
+        connects(facts, entry).map_or_else(nothing, str::to_owned),
+    ]
+}
+
+fn describe(finding: &Finding, palette: Palette) -> String {
+    let severity = finding.severity.as_str();
+    let padded = format!("{severity:<9}");
+    let mut text = format!(
+        "{}{}: {}\n",
+        palette.severity(severity, &padded),
+        finding.check,
+        plain(&finding.what)
+    );
+    for key in finding.keys.iter().take(KEYS) {
+        text += &format!("{:9}{}\n", "", plain(key));
+    }
+    let hidden = finding.keys.len().saturating_sub(KEYS);
+    if hidden > 0 {
+        text += &format!("{:9}… and {hidden} more (--json)\n", "");
+    }
+    let (why, fix) = (finding.check.why(), finding.check.fix());
+    text + &format!("{:9}why: {why}\n{:9}do:  {fix}\n", "", "")
+}
+
+fn summary(report: &Report<'_>) -> String {
+    let counts = [Severity::Error, Severity::Warning, Severity::Note].map(|severity| {
+        let number = report.count(severity);
+        (number, count(number, severity.as_str()))
+    });
+    let some = counts.into_iter().filter(|(number, _)| *number > 0);
+    match some.map(|(_, text)| text).collect::<Vec<_>>().as_slice() {
+        [] => "all is well\n".to_owned(),
+        counts => format!("{}\n", counts.join(", ")),
+    }
+}
+
+/// `1 key`, `2 keys`.
+fn count(number: usize, what: &str) -> String {
+    match number {
+        1 => format!("1 {what}"),
+        _ => format!("{number} {what}s"),
+    }
+}

@@ -1,0 +1,66 @@
+use serde_json::Value;
+
+use crate::ran::{run, run_with};
+
+const GOOD: &str = r#"{"loadBalancingConfig": [{"round_robin": {}}],
+    "methodConfig": [{"name": [{"service": "UserService"}], "timeout": "1s"}]}"#;
+
+#[tokio::test]
+async fn a_good_config_is_explained() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("config.json");
+    std::fs::write(&file, GOOD).unwrap();
+    let file = file.to_str().unwrap();
+    let ran = run(&["check", "--strict", file]).await;
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    assert!(
+        ran.out
+            .starts_with(&format!("{file}: all is well\n\nload balancing:\n"))
+    );
+    let ran = run(&["check", file, "--method", "UserService/GetById", "--json"]).await;
+    let json: Value = serde_json::from_str(&ran.out).unwrap();
+    assert_eq!(json["method"]["entry"]["timeout"], "1s");
+    assert_eq!(
+        (json["valid"].as_bool(), &json["explanation"]),
+        (Some(true), &Value::Null)
+    );
+}
+
+#[tokio::test]
+async fn exit_codes_tell_errors_warnings_and_failures_apart() {
+    let wrong = r#"{"retryPolicy": {"maxAttempts": 4}}"#;
+    let cases: [(&[&str], &str, i32); 7] = [
+        (&["check", "-"], GOOD, 0),
+        (&["check", "-"], "\u{feff}{}", 0),
+        (&["check", "-"], wrong, 0),
+        (&["check", "--strict", "-"], wrong, 1),
+        (&["check", "-"], r#"{"methodConfig": 1}"#, 1),
+        (&["check", "-"], "{", 1),
+        (&["check", "-", "--method", "GetById"], GOOD, 2),
+    ];
+    for (args, input, code) in cases {
+        let ran = run_with(args, input).await;
+        assert_eq!(ran.code, Some(code), "{args:?} {input}: {ran:?}");
+    }
+    let missing = run(&["check", "/no/such/file"]).await;
+    assert!(
+        missing.code == Some(2) && missing.err.contains("/no/such/file"),
+        "{missing:?}"
+    );
+    assert_eq!(run(&["check"]).await.code, Some(2));
+}
+
+#[tokio::test]
+async fn json_has_places_and_reasons() {
+    let ran = run_with(&["check", "-", "--json"], "{\"methodConfigs\":\n []}").await;
+    let json: Value = serde_json::from_str(&ran.out).unwrap();
+    let finding = &json["findings"][0];
+    assert_eq!(finding["severity"], "warning");
+    assert_eq!(finding["path"], "$.methodConfigs");
+    assert_eq!(
+        (finding["line"].as_u64(), finding["column"].as_u64()),
+        (Some(2), Some(2))
+    );
+    assert_eq!(json["warnings"], 1);
+    assert_eq!(json["explanation"]["loadBalancing"]["name"], "pick_first");
+}
