@@ -11,12 +11,15 @@ mod func;
 mod fyer;
 mod go;
 mod go_micro;
+mod goframe;
 mod key;
 mod kitex;
 mod kratos;
 mod metadata;
 mod named;
 mod plain;
+mod rpcx;
+mod skydns;
 
 pub use auto::{AutoDetect, guess_layout};
 pub use dubbo::{Dubbo, DubboInterface};
@@ -24,10 +27,13 @@ pub use func::FnCodec;
 pub use fyer::FyerRpc;
 pub use go::GoEndpoints;
 pub use go_micro::GoMicro;
+pub use goframe::GoFrame;
 pub use kitex::Kitex;
 pub use kratos::Kratos;
 pub use named::{CODEC_NAMES, codec_named};
 pub use plain::PlainText;
+pub use rpcx::Rpcx;
+pub use skydns::SkyDns;
 
 use std::fmt;
 

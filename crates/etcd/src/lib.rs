@@ -56,7 +56,8 @@ mod register;
 
 pub use codec::{
     AutoDetect, CODEC_NAMES, Codec, CodecError, Decoded, Dubbo, DubboInterface, FnCodec, FyerRpc,
-    GoEndpoints, GoMicro, Kitex, Kratos, PlainText, codec_named, guess_layout,
+    GoEndpoints, GoFrame, GoMicro, Kitex, Kratos, PlainText, Rpcx, SkyDns, codec_named,
+    guess_layout,
 };
 pub use config::{Credentials, EtcdConfig};
 pub use connect::Etcd;

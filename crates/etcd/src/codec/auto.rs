@@ -5,7 +5,7 @@ use tracing::warn;
 
 use super::fields::Fields;
 use super::{Codec, CodecError, Decoded};
-use super::{dubbo, fyer, go, go_micro, key, kitex, kratos, plain};
+use super::{dubbo, fyer, go, go_micro, key, kitex, kratos, plain, skydns};
 
 /// Guesses each value's layout; read only. To find out what there is, and while servers move from
 /// one layout to another. The first value of each layout is logged as a warning.
@@ -30,6 +30,7 @@ enum Guess {
     DubboInterface,
     GoMicro,
     Fyer,
+    SkyDns,
     Plain,
 }
 
@@ -43,6 +44,7 @@ impl Guess {
             Self::DubboInterface => "dubbo-interface",
             Self::GoMicro => "go-micro",
             Self::Fyer => "fyer",
+            Self::SkyDns => "skydns",
             Self::Plain => "plain",
         }
     }
@@ -58,6 +60,8 @@ impl Guess {
             Self::GoMicro
         } else if has("endpoints") {
             Self::Kratos
+        } else if has("host") && has("port") {
+            Self::SkyDns
         } else if has("address") && has("service") {
             Self::Fyer
         } else if has("address") {
@@ -97,6 +101,7 @@ fn read(key: &str, value: &[u8]) -> Result<(Guess, Result<Decoded, CodecError>),
             Guess::Dubbo => dubbo::read(&fields),
             Guess::GoMicro => go_micro::read(&fields),
             Guess::Fyer => fyer::read(&fields),
+            Guess::SkyDns => skydns::read(&fields),
             Guess::Go | Guess::Plain | Guess::DubboInterface => go::read(&fields),
         };
         return Ok((guess, decoded));
@@ -132,12 +137,14 @@ impl Codec for AutoDetect {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::codec::tests::SAMPLES;
+    use crate::codec::tests::{SAMPLES, Sample};
 
     #[test]
     fn every_sample_is_guessed_and_read_as_its_own_layout_reads_it() {
         let auto = AutoDetect::default();
-        for sample in SAMPLES {
+        // What these say is in the key, and how their keys begin is not known here.
+        let is_told = |sample: &&Sample| !matches!(sample.layout, "rpcx" | "goframe");
+        for sample in SAMPLES.iter().filter(is_told) {
             let layout = match sample.layout {
                 "go-zero" => "plain",
                 layout => layout,
@@ -149,7 +156,7 @@ mod tests {
             assert_eq!(auto.decode("", key, value).unwrap(), own, "{key}");
         }
         let warned = auto.warned.load(Ordering::Relaxed);
-        assert_eq!(warned.count_ones(), 8, "each layout once");
+        assert_eq!(warned.count_ones(), 9, "each layout once");
     }
 
     #[test]

@@ -35,6 +35,11 @@ impl Fields {
         value.as_object().cloned().map(Self)
     }
 
+    /// All of it.
+    pub(super) fn into_value(self) -> Value {
+        Value::Object(self.0)
+    }
+
     /// A number of weight that is more than 0, or what is meant without one.
     pub(super) fn weight_or(&self, name: &str, default: f64) -> f64 {
         let weight = self.field(name).and_then(Value::as_f64);

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use super::{AutoDetect, Codec, Dubbo, DubboInterface, FyerRpc};
-use super::{GoEndpoints, GoMicro, Kitex, Kratos, PlainText};
+use super::{GoEndpoints, GoFrame, GoMicro, Kitex, Kratos, PlainText, Rpcx, SkyDns};
 
 /// The names that [`codec_named`] knows.
 pub const CODEC_NAMES: &[&str] = &[
@@ -13,6 +13,9 @@ pub const CODEC_NAMES: &[&str] = &[
     "dubbo-interface",
     "go-micro",
     "fyer",
+    "rpcx",
+    "goframe",
+    "skydns",
     "plain",
     "auto",
 ];
@@ -28,6 +31,9 @@ pub const CODEC_NAMES: &[&str] = &[
 /// | `dubbo`, `dubbo-interface` | [`Dubbo`], [`DubboInterface`] |
 /// | `go-micro` | [`GoMicro`] |
 /// | `fyer` | [`FyerRpc`] |
+/// | `rpcx` | [`Rpcx`] |
+/// | `goframe` | [`GoFrame`] |
+/// | `skydns` | [`SkyDns`] |
 /// | `auto` | [`AutoDetect`] |
 ///
 /// ```
@@ -46,6 +52,9 @@ pub fn codec_named(name: &str) -> Option<Arc<dyn Codec>> {
         "dubbo-interface" => Arc::new(DubboInterface::default()),
         "go-micro" => Arc::new(GoMicro::default()),
         "fyer" => Arc::new(FyerRpc::default()),
+        "rpcx" => Arc::new(Rpcx::default()),
+        "goframe" => Arc::new(GoFrame::default()),
+        "skydns" => Arc::new(SkyDns::default()),
         "auto" => Arc::new(AutoDetect::default()),
         _ => return None,
     })

@@ -94,6 +94,38 @@ pub(super) const SAMPLES: &[Sample] = &[
         address: "10.0.0.5:8001",
         weight: None,
     },
+    Sample {
+        layout: "rpcx",
+        service: "Arith",
+        key: "/rpcx/Arith/tcp@10.0.0.5:8972",
+        value: "weight=10&state=active&calls=12.30",
+        address: "10.0.0.5:8972",
+        weight: Some(10.0),
+    },
+    Sample {
+        layout: "goframe",
+        service: "user",
+        key: "/service/default/default/user/latest/10.0.0.5:9000",
+        value: r#"{"protocol":"grpc","insecure":true,"weight":10}"#,
+        address: "10.0.0.5:9000",
+        weight: Some(10.0),
+    },
+    Sample {
+        layout: "skydns",
+        service: "svc.local",
+        key: "/skydns/local/svc/x1",
+        value: r#"{"host":"10.0.0.5","port":8080,"weight":10,"ttl":60}"#,
+        address: "10.0.0.5:8080",
+        weight: Some(10.0),
+    },
+    Sample {
+        layout: "plain",
+        service: "/services/web-8085",
+        key: "/services/web-8085/box:web:8085",
+        value: "10.0.0.5:49169",
+        address: "10.0.0.5:49169",
+        weight: None,
+    },
 ];
 
 fn all() -> impl Iterator<Item = (&'static str, std::sync::Arc<dyn Codec>)> {
