@@ -5,6 +5,7 @@
 
 mod discover;
 mod doctor;
+mod layouts;
 mod loss;
 mod members;
 mod outage;
