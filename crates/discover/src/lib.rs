@@ -83,7 +83,7 @@ pub use filter::{Fallback, Filter, FilterDiscover, FilterStats};
 pub use fixed::StaticDiscover;
 pub use keep_last_good::{KeepLastGood, KeepLastGoodConfig, KeepStats};
 pub use key::EndpointKey;
-pub use memory::{MemoryDiscover, MemoryRegistry};
+pub use memory::{MemoryDiscover, MemoryLease, MemoryRegistry};
 pub use merge::MergeDiscover;
 pub use register::{Control, Presence, RegisterError, Registrar, Registration, RegistrationState};
 pub use set::EndpointSet;

@@ -1,17 +1,20 @@
 mod discover;
+mod lease;
 
 pub use discover::MemoryDiscover;
+pub use lease::MemoryLease;
 
 use std::collections::HashMap;
-use std::collections::hash_map;
 use std::fmt;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use evenkeel_core::{Availability, Endpoint, Metadata};
 use indexmap::IndexMap;
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
+use crate::source::now;
 use crate::{
     Control, EndpointKey, Presence, RegisterError, Registrar, Registration, RegistrationState,
 };
@@ -52,6 +55,14 @@ struct Entry {
     endpoint: Endpoint,
     revision: u64,
     state: watch::Sender<RegistrationState>,
+    /// When it goes unless it is renewed, which is no change of the list.
+    expires: Option<Arc<Mutex<Instant>>>,
+}
+
+impl Entry {
+    fn expires(&self) -> Option<Instant> {
+        self.expires.as_ref().map(|expires| *expires.lock())
+    }
 }
 
 impl MemoryRegistry {
@@ -73,25 +84,72 @@ impl MemoryRegistry {
         service: &str,
         endpoint: Endpoint,
     ) -> Result<Registration, RegisterError> {
+        let (_, registration) = self.enter(service, endpoint, None)?;
+        Ok(registration)
+    }
+
+    /// The same for a server that is known by its heartbeats: unless
+    /// [`renewed`](MemoryLease::renew) within `ttl`, the entry goes, as that of a server that was
+    /// killed. No task sees to that: watchers and readers do.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use evenkeel_core::{Address, Endpoint};
+    /// use evenkeel_discover::MemoryRegistry;
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let registry = MemoryRegistry::new();
+    /// let server = Endpoint::new("10.0.0.5:8090".parse::<Address>()?);
+    /// let lease = registry.register_for("user-service", server, Duration::from_secs(15))?;
+    /// lease.renew()?; // at each heartbeat
+    /// assert_eq!(registry.endpoints("user-service").len(), 1);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::register`].
+    pub fn register_for(
+        &self,
+        service: &str,
+        endpoint: Endpoint,
+        ttl: Duration,
+    ) -> Result<MemoryLease, RegisterError> {
+        // What is too far to be a time is for ever.
+        let expires = now().checked_add(ttl);
+        let (entry, registration) = self.enter(service, endpoint, expires)?;
+        Ok(MemoryLease::new(entry, ttl, registration))
+    }
+
+    fn enter(
+        &self,
+        service: &str,
+        endpoint: Endpoint,
+        expires: Option<Instant>,
+    ) -> Result<(Arc<Owned>, Registration), RegisterError> {
         RegisterError::check(&endpoint, true)?;
         let service: Arc<str> = service.into();
         let key = EndpointKey::from(format!("{service}/{endpoint}"));
         let (state, watch) = watch::channel(RegistrationState::Registered);
-        let owned = Owned {
+        let owned = Arc::new(Owned {
             shared: Arc::clone(&self.shared),
             service,
             key,
             wish: Mutex::new(Wish::new(endpoint)),
             state,
-        };
+            expires: expires.map(|expires| Arc::new(Mutex::new(expires))),
+        });
         owned.write();
-        Ok(Registration::new(owned, watch))
+        Ok((Arc::clone(&owned), Registration::new(owned, watch)))
     }
 
     /// The endpoints of `service`, as changes from nothing; a service that nobody has registered
     /// yet is reported as empty and may come.
     pub fn watch(&self, service: impl Into<Arc<str>>) -> MemoryDiscover {
         let service = service.into();
+        self.shared.expire(&service, now());
         let list = self.shared.state.lock().service(&service).subscribe();
         MemoryDiscover::new(Arc::clone(&self.shared), service, list)
     }
@@ -99,6 +157,7 @@ impl MemoryRegistry {
     /// The endpoints of `service` now.
     #[must_use]
     pub fn endpoints(&self, service: &str) -> Vec<Endpoint> {
+        self.shared.expire(service, now());
         let state = self.shared.state.lock();
         let list = state
             .services
@@ -123,15 +182,40 @@ impl State {
 
 impl Shared {
     /// Forgets a service that has no entries and that nobody watches.
-    fn forget(&self, service: &Arc<str>) {
-        if let hash_map::Entry::Occupied(entry) =
-            self.state.lock().services.entry(Arc::clone(service))
-        {
-            let list = entry.get();
-            if list.receiver_count() == 0 && list.borrow().is_empty() {
-                entry.remove();
-            }
+    fn forget(&self, service: &str) {
+        let services = &mut self.state.lock().services;
+        let is_idle = |list: &watch::Sender<Arc<List>>| {
+            list.receiver_count() == 0 && list.borrow().is_empty()
+        };
+        if services.get(service).is_some_and(is_idle) {
+            services.remove(service);
         }
+    }
+
+    /// Takes out the entries of `service` whose time is up; gives when the next one's is.
+    fn expire(&self, service: &str, now: Instant) -> Option<Instant> {
+        let is_due = |entry: &Entry| entry.expires().is_some_and(|expires| expires <= now);
+        let state = self.state.lock();
+        let list = state.services.get(service)?;
+        let expired = list.send_if_modified(|list| {
+            let any = list.values().any(is_due);
+            if any {
+                Arc::make_mut(list).retain(|_, entry| {
+                    let stays = !is_due(entry);
+                    if !stays {
+                        entry.state.send_replace(RegistrationState::Deregistered);
+                    }
+                    stays
+                });
+            }
+            any
+        });
+        let next = list.borrow().values().filter_map(Entry::expires).min();
+        drop(state);
+        if expired {
+            self.forget(service);
+        }
+        next
     }
 }
 
@@ -143,6 +227,7 @@ struct Owned {
     /// Locked before the registry, never after it.
     wish: Mutex<Wish>,
     state: watch::Sender<RegistrationState>,
+    expires: Option<Arc<Mutex<Instant>>>,
 }
 
 /// What was asked for last.
@@ -185,6 +270,22 @@ impl Owned {
         self.show(&mut state, wish.shown());
     }
 
+    /// Gives the entry another `ttl`, unless it has expired or is not this registration's any more.
+    fn renew(&self, ttl: Duration, now: Instant) -> Result<(), RegisterError> {
+        let expires = self.expires.as_ref();
+        if expires.is_some_and(|expires| *expires.lock() <= now) {
+            self.take_out();
+            return Err(RegisterError::Ended);
+        }
+        if !self.is_owner(&self.shared.state.lock()) {
+            return Err(RegisterError::Ended);
+        }
+        if let Some((expires, later)) = expires.zip(now.checked_add(ttl)) {
+            *expires.lock() = later;
+        }
+        Ok(())
+    }
+
     /// Changes the wish and does it, unless the key is not this registration's any more; `change`
     /// says whether there is anything to do.
     fn change(&self, change: impl FnOnce(&mut Wish) -> bool) -> Result<(), RegisterError> {
@@ -216,6 +317,7 @@ impl Owned {
             endpoint,
             revision: state.revision,
             state: self.state.clone(),
+            expires: self.expires.clone(),
         });
         let shown = match entry {
             Some(_) => {
@@ -239,9 +341,21 @@ impl Owned {
         });
         self.state.send_replace(shown);
     }
+
+    fn take_out(&self) {
+        {
+            let mut state = self.shared.state.lock();
+            if self.is_owner(&state) {
+                self.show(&mut state, None);
+                state.paused.remove(&self.key);
+            }
+        }
+        self.shared.forget(&self.service);
+        self.state.send_replace(RegistrationState::Deregistered);
+    }
 }
 
-impl Control for Owned {
+impl Control for Arc<Owned> {
     fn update(&self, metadata: Metadata) -> Result<(), RegisterError> {
         self.change(|wish| {
             wish.endpoint = wish.endpoint.clone().with_metadata(metadata);
@@ -254,15 +368,7 @@ impl Control for Owned {
     }
 
     fn deregister(&self) {
-        {
-            let mut state = self.shared.state.lock();
-            if self.is_owner(&state) {
-                self.show(&mut state, None);
-                state.paused.remove(&self.key);
-            }
-        }
-        self.shared.forget(&self.service);
-        self.state.send_replace(RegistrationState::Deregistered);
+        self.take_out();
     }
 }
 

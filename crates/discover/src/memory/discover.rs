@@ -2,13 +2,16 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
+use std::time::Instant;
 
 use futures_core::Stream;
 use tokio::sync::watch;
 use tokio_stream::wrappers::WatchStream;
 
-use super::{List, Shared};
+use super::{Entry, List, Shared};
+use crate::alarm::Alarm;
+use crate::source::now;
 use crate::{Change, DiscoverError, EndpointSet};
 
 /// The endpoints of one service of a [`MemoryRegistry`](super::MemoryRegistry).
@@ -23,6 +26,9 @@ pub struct MemoryDiscover {
     set: EndpointSet,
     pending: VecDeque<Result<Change, DiscoverError>>,
     told_empty: bool,
+    /// When to look for entries that have expired.
+    due: Option<Instant>,
+    alarm: Alarm,
 }
 
 impl MemoryDiscover {
@@ -38,10 +44,13 @@ impl MemoryDiscover {
             set: EndpointSet::new(),
             pending: VecDeque::new(),
             told_empty: false,
+            due: None,
+            alarm: Alarm::default(),
         }
     }
 
     fn take(&mut self, list: &List) {
+        self.due = list.values().filter_map(Entry::expires).min();
         let entries = list.iter();
         self.set.replace(
             entries.map(|(key, entry)| (key.clone(), entry.endpoint.clone(), entry.revision)),
@@ -67,9 +76,16 @@ impl Stream for MemoryDiscover {
             let Some(list) = &mut self.list else {
                 return Poll::Ready(None);
             };
-            match ready!(Pin::new(list).poll_next(cx)) {
-                Some(list) => self.take(&list),
-                None => return Poll::Ready(None),
+            match Pin::new(list).poll_next(cx) {
+                Poll::Ready(Some(list)) => self.take(&list),
+                Poll::Ready(None) => return Poll::Ready(None),
+                Poll::Pending => {
+                    let this = &mut *self;
+                    if this.alarm.poll(this.due, cx).is_pending() {
+                        return Poll::Pending;
+                    }
+                    this.due = this.shared.expire(&this.service, now());
+                }
             }
         }
     }

@@ -1,3 +1,5 @@
+mod lease;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
