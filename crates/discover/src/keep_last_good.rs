@@ -20,7 +20,6 @@ use keeper::Keeper;
 
 /// When [`KeepLastGood`] believes that endpoints are gone.
 #[derive(Clone, Copy, Debug, PartialEq)]
-#[non_exhaustive]
 pub struct KeepLastGoodConfig {
     /// The share of the list that may go at once; a loss of more, or of the last endpoint, is held
     /// back as a whole. Default 0.5; from 0 to 1, what is outside counts as the nearer one.

@@ -7,6 +7,8 @@
 //! |---|---|
 //! | [`StaticDiscover`] | its constructor |
 //! | [`MemoryDiscover`] | a [`MemoryRegistry`] in the same process |
+//! | `DnsDiscover` | A, AAAA or SRV records (feature `dns`) |
+//! | `FileDiscover` | a YAML or JSON file that is watched (feature `file`) |
 //! | `evenkeel_etcd::EtcdDiscover` | etcd, listed and watched |
 //!
 //! # The contract of a source
@@ -32,6 +34,8 @@
 //! | [`merge`](DiscoverExt::merge) | several registries; one server is one endpoint |
 //! | [`keep_last_good`](DiscoverExt::keep_last_good) | a list that is lost, or ends, stays |
 //! | [`events`](DiscoverExt::events) | added, updated, removed, for those who only watch |
+//!
+//! [`DiscoverCache`] answers one-off questions for the endpoints of a service.
 //!
 //! # The other side
 //!
@@ -61,13 +65,18 @@
 //! ```
 
 mod alarm;
+#[cfg(feature = "dns")]
+mod dns;
 mod error;
 mod events;
 mod ext;
+#[cfg(feature = "file")]
+mod file;
 mod filter;
 mod fixed;
 mod keep_last_good;
 mod key;
+mod lookup;
 mod memory;
 mod merge;
 mod register;
@@ -76,13 +85,18 @@ mod source;
 #[cfg(test)]
 mod testing;
 
+#[cfg(feature = "dns")]
+pub use dns::{DnsConfig, DnsDiscover, DnsError, DnsHandle};
 pub use error::DiscoverError;
 pub use events::{Event, Events};
 pub use ext::DiscoverExt;
+#[cfg(feature = "file")]
+pub use file::{FileConfig, FileDiscover, FileError};
 pub use filter::{Fallback, Filter, FilterDiscover, FilterStats};
 pub use fixed::StaticDiscover;
 pub use keep_last_good::{KeepLastGood, KeepLastGoodConfig, KeepStats};
 pub use key::EndpointKey;
+pub use lookup::{CacheConfig, CacheStats, DiscoverCache};
 pub use memory::{MemoryDiscover, MemoryLease, MemoryRegistry};
 pub use merge::MergeDiscover;
 pub use register::{Control, Presence, RegisterError, Registrar, Registration, RegistrationState};

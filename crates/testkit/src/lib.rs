@@ -22,6 +22,7 @@
 #[cfg(feature = "alloc")]
 pub mod alloc;
 mod clock;
+pub mod dns;
 pub mod etcd;
 pub mod interop;
 pub mod pb;
@@ -36,6 +37,7 @@ mod wait;
 mod worker;
 
 pub use clock::StoppedClock;
+pub use dns::{DnsMood, DnsServer};
 pub use etcd::{EtcdCluster, EtcdServer};
 pub use interop::TestServer;
 pub use proxy::{Fault, FaultProxy};

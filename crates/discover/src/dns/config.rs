@@ -1,0 +1,35 @@
+use std::net::SocketAddr;
+use std::time::Duration;
+
+/// How [`DnsDiscover`](crate::DnsDiscover) looks names up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DnsConfig {
+    /// The DNS servers to ask. Default none: those of the system, with its search domains and
+    /// `/etc/hosts`.
+    pub servers: Vec<SocketAddr>,
+    /// How soon a name is looked up again at the earliest, whatever its TTL and whoever asks; also
+    /// after a negative answer. Default 30 s, as in gRPC; at least 1 ms.
+    pub min_ttl: Duration,
+    /// How late a name is looked up again at the latest. Default 5 min; less than `min_ttl` counts as
+    /// that.
+    pub max_ttl: Duration,
+    /// How long a lookup may take altogether, with repetitions, search domains, and the addresses
+    /// of SRV targets. Default 10 s; at least 3 ms.
+    pub timeout: Duration,
+    /// Whether SRV records of all priorities are endpoints. Default false: only those of the lowest
+    /// one that there is. If true, each endpoint has its `priority` among its metadata, and an LB policy
+    /// has to heed it: `evenkeel.priority` does.
+    pub all_priorities: bool,
+}
+
+impl Default for DnsConfig {
+    fn default() -> Self {
+        Self {
+            servers: Vec::new(),
+            min_ttl: Duration::from_secs(30),
+            max_ttl: Duration::from_secs(300),
+            timeout: Duration::from_secs(10),
+            all_priorities: false,
+        }
+    }
+}
