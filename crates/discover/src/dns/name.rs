@@ -147,7 +147,7 @@ mod tests {
     fn what_is_no_name_says_why() {
         let long = "a".repeat(64);
         for (text, why) in [
-            ("", "label is empty"),
+            ("", "host is empty"),
             (":80", "host is empty"),
             ("a..b:80", "label is empty"),
             ("a:http", "not a number"),

@@ -2,7 +2,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::Owned;
+use super::owned::Owned;
 use crate::source::now;
 use crate::{RegisterError, Registration};
 

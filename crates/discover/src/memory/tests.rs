@@ -3,7 +3,7 @@ mod lease;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use evenkeel_core::{Address, Availability};
+use evenkeel_core::{Address, Availability, Metadata};
 use futures_util::{FutureExt, StreamExt};
 
 use super::*;
