@@ -77,3 +77,7 @@ struct Readme;
 #[cfg(doctest)]
 #[doc = include_str!("../../../docs/health.md")]
 struct Health;
+
+#[cfg(all(doctest, feature = "etcd"))]
+#[doc = include_str!("../../../docs/discovery.md")]
+struct DiscoveryPage;
