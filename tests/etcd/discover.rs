@@ -1,5 +1,5 @@
 use evenkeel_discover::DiscoverError;
-use evenkeel_etcd::{Etcd, EtcdConfig};
+use evenkeel_etcd::{Etcd, EtcdConfig, EtcdDiscover};
 use evenkeel_testkit::{EtcdServer, eventually};
 
 use crate::seen::{A, B, Seen, config, etcd, value};
@@ -22,6 +22,40 @@ async fn a_service_is_listed_and_then_watched() {
     seen.until_list(&["10.0.0.2:80*20"]).await;
     assert_eq!((seen.changes, seen.report.is_none()), (3, true));
     assert_eq!(seen.discover.stats().lists(), 1);
+}
+
+#[tokio::test]
+async fn a_service_can_be_listed_once() {
+    let Some(server) = EtcdServer::start().await else {
+        return;
+    };
+    let mut client = server.client().await;
+    for (key, value) in [
+        ("user/1", value(A, 1)),
+        ("user/2", value(B, 2)),
+        ("user/3", "oops".to_owned()),
+        ("user/again", value(A, 3)),
+        ("user-admin/1", value("10.0.0.3:80", 1)),
+    ] {
+        client.put(key, value, None).await.unwrap();
+    }
+    let etcd = etcd(&server);
+    let endpoints = EtcdDiscover::list(&etcd, "user").await.unwrap();
+    let text = endpoints.iter().map(|endpoint| {
+        let weight = endpoint.metadata().weight.unwrap();
+        format!("{endpoint}*{weight}")
+    });
+    let mut text: Vec<_> = text.collect();
+    text.sort();
+    assert_eq!(text, ["10.0.0.1:80*3", "10.0.0.2:80*2"]);
+    assert!(
+        EtcdDiscover::list(&etcd, "nobody")
+            .await
+            .unwrap()
+            .is_empty()
+    );
+    drop(server);
+    EtcdDiscover::list(&etcd, "user").await.unwrap_err();
 }
 
 #[tokio::test]

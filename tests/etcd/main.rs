@@ -12,4 +12,5 @@ mod outage;
 mod register;
 mod seen;
 mod share;
+mod snapshot;
 mod watchdog;

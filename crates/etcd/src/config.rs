@@ -1,4 +1,5 @@
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -89,6 +90,12 @@ pub struct EtcdConfig {
     /// What discovery makes of an etcd that misses, all at once, many of those it had. Default
     /// [`OnLoss::KeepLast`] for 60 s at most.
     pub on_loss: OnLoss,
+    /// A folder in which discovery keeps, in a file per prefix, the last good list, at most one
+    /// write per second. A client that starts while etcd is down starts with that: when its first
+    /// list fails, or has not come within 0.5 s. The list is told to be stale
+    /// ([`DiscoverStats::stale_since`](crate::DiscoverStats::stale_since)) until etcd answers, and
+    /// then replaced. One folder per cluster; processes may share it. Default none.
+    pub snapshot: Option<PathBuf>,
 }
 
 /// Name and password of an etcd user.
@@ -125,6 +132,7 @@ impl Default for EtcdConfig {
             progress_every: Duration::from_secs(10),
             page: 1000,
             on_loss: OnLoss::default(),
+            snapshot: None,
         }
     }
 }

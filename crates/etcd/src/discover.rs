@@ -6,7 +6,9 @@ mod loss;
 mod on_loss;
 mod outage;
 mod probe;
+mod recall;
 mod share;
+mod snapshot;
 mod stats;
 mod watch;
 mod watcher;
@@ -22,11 +24,14 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use evenkeel_core::Endpoint;
 use evenkeel_discover::{Change, DiscoverError};
 use futures_core::Stream;
+use tokio::time::Instant;
 
-use crate::Etcd;
+use crate::{Etcd, EtcdError};
 use board::View;
+use entries::Entries;
 use share::Share;
 
 type Item = Result<Change, DiscoverError>;
@@ -52,6 +57,8 @@ type Item = Result<Change, DiscoverError>;
 /// - A watch that says nothing is asked for its progress every
 ///   [`EtcdConfig::progress_every`](crate::EtcdConfig::progress_every), and given up with its
 ///   connection if it does not answer.
+/// - With [`EtcdConfig::snapshot`](crate::EtcdConfig::snapshot) it starts from its last list while
+///   etcd is down.
 /// - A value without an endpoint in it is skipped, with one warning per key, and counted
 ///   ([`DiscoverStats::decode_errors`]).
 ///
@@ -91,6 +98,28 @@ impl EtcdDiscover {
             pending: VecDeque::new(),
             told_no_runtime: false,
         }
+    }
+
+    /// The endpoints of `service` now, for those who want to know once: one list, shared with nobody.
+    /// Values without an endpoint in them are left out, and several keys of one server are one
+    /// endpoint, as in [`Self::watch`].
+    ///
+    /// # Errors
+    ///
+    /// When etcd does not answer, or refuses; nothing is tried again.
+    pub async fn list(etcd: &Etcd, service: &str) -> Result<Vec<Endpoint>, EtcdError> {
+        let config = etcd.config();
+        let prefix = etcd.key(&config.codec.prefix(service));
+        let (_, (_, keys)) = list::fetch(etcd.clone(), prefix).await?;
+        let mut entries = Entries::new(config, service, Arc::default());
+        let now = Instant::now().into_std();
+        entries.replace(keys.iter().map(Into::into), true, now);
+        let changes = entries.changes().into_iter();
+        let endpoints = changes.filter_map(|change| match change {
+            Change::Insert(_, endpoint) => Some(endpoint),
+            Change::Remove(_) => None,
+        });
+        Ok(endpoints.collect())
     }
 
     /// Counters that stay readable when the stream has been given away; those of what it shares

@@ -3,7 +3,7 @@ use etcd_client::ResponseHeader;
 /// Which cluster, and how much of its history we have.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Cursor {
-    cluster: u64,
+    pub(super) cluster: u64,
     pub(crate) revision: i64,
 }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
+use etcd_client::KeyValue;
 use evenkeel_core::Endpoint;
 use evenkeel_discover::{Change, EndpointKey, EndpointSet};
 use tracing::{info, warn};
@@ -38,6 +39,16 @@ pub(super) struct Raw<'a> {
     pub(super) key: &'a [u8],
     pub(super) value: &'a [u8],
     pub(super) revision: i64,
+}
+
+impl<'a> From<&'a KeyValue> for Raw<'a> {
+    fn from(entry: &'a KeyValue) -> Self {
+        Self {
+            key: entry.key(),
+            value: entry.value(),
+            revision: entry.mod_revision(),
+        }
+    }
 }
 
 impl Entries {

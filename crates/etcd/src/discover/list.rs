@@ -12,6 +12,22 @@ pub(super) const MAX_MESSAGE: usize = 64 << 20;
 
 const ACTION: &str = "list endpoints";
 
+/// What etcd has, as of when.
+pub(crate) type Listed = (Cursor, Vec<KeyValue>);
+
+/// What etcd has under `prefix`, and the connection over which it said so; one that fails is given
+/// up.
+pub(super) async fn fetch(etcd: Etcd, prefix: String) -> Result<(Connection, Listed), EtcdError> {
+    let connection = etcd.connection().await?;
+    match list(&etcd, &connection, &prefix).await {
+        Ok(listed) => Ok((connection, listed)),
+        Err(error) => {
+            etcd.discard(connection.generation(), &error).await;
+            Err(error)
+        }
+    }
+}
+
 /// All keys that start with `prefix`, in order, as they were at one revision.
 ///
 /// One that was overtaken by a compaction between two pages begins again at once, with longer
@@ -20,7 +36,7 @@ pub(crate) async fn list(
     etcd: &Etcd,
     connection: &Connection,
     prefix: &str,
-) -> Result<(Cursor, Vec<KeyValue>), EtcdError> {
+) -> Result<Listed, EtcdError> {
     let mut page = i64::from(etcd.config().page);
     loop {
         match pages(etcd, connection, prefix, page).await {
@@ -47,7 +63,7 @@ async fn pages(
     connection: &Connection,
     prefix: &str,
     limit: i64,
-) -> Result<(Cursor, Vec<KeyValue>), Interrupted> {
+) -> Result<Listed, Interrupted> {
     let mut kv = connection
         .client
         .kv_client()

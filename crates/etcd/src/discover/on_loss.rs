@@ -47,10 +47,10 @@ pub struct KeepLast {
     pub limit: Duration,
     /// Deletions so close together are one loss. Default 10 s.
     pub window: Duration,
-    /// How often, ±10 %, every kept endpoint is dialled (TCP, or its Unix socket; for 1 s at most).
-    /// One that refuses is gone; any other outcome proves nothing. Default 1 s; at least 0.1 s.
-    /// `Duration::MAX` never dials, for networks in which a connection is refused by others than
-    /// the server.
+    /// Every kept endpoint is dialled (TCP, or its Unix socket; for 1 s at most) within this time, and
+    /// again after this long, twice, then four times as long, ±10 %. One that refuses is gone; any
+    /// other outcome proves nothing. Default 1 s; at least 0.1 s. `Duration::MAX` never dials, for
+    /// networks in which a connection is refused by others than the server.
     pub probe_every: Duration,
 }
 

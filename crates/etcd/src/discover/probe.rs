@@ -19,9 +19,10 @@ const DIAL_TIMEOUT: Duration = Duration::from_secs(1);
 /// Dials the endpoints that are kept, round after round, to find those where nobody listens.
 #[derive(Debug)]
 pub(super) struct Probes {
-    /// Between rounds, ±10 %.
     every: Duration,
-    next_round: Instant,
+    /// Twice as long after each round, up to four times: all clients dial all servers.
+    pause: Duration,
+    next_round: Option<Instant>,
     /// Who is left of this round.
     queue: Vec<(EndpointKey, Endpoint)>,
     dials: JoinSet<(EndpointKey, bool)>,
@@ -33,22 +34,31 @@ impl Probes {
             OnLoss::KeepLast(keep) => keep.probe_every,
             OnLoss::AcceptEmpty => LONGEST,
         };
-        let first = if every < LONGEST {
-            Duration::ZERO
-        } else {
-            every
-        };
         Self {
             every,
-            next_round: Instant::now() + first,
+            pause: every,
+            next_round: None,
             queue: Vec::new(),
             dials: JoinSet::new(),
         }
     }
 
+    /// Nobody is kept: the next loss begins anew.
+    pub(super) fn reset(&mut self) {
+        self.next_round = None;
+        self.pause = self.every;
+        self.queue.clear();
+    }
+
     /// The next one of those kept in `entries` that refuses connections. Cancel safe.
     pub(super) async fn refused(&mut self, entries: &Entries) -> EndpointKey {
         loop {
+            let next_round = *self.next_round.get_or_insert_with(|| {
+                // Every client has seen the loss at the same time.
+                let never = self.every >= LONGEST;
+                let part = if never { 1.0 } else { fastrand::f64() };
+                Instant::now() + self.every.mul_f64(part)
+            });
             while self.dials.len() < AT_ONCE
                 && let Some((key, endpoint)) = self.queue.pop()
             {
@@ -63,9 +73,10 @@ impl Probes {
                         return key;
                     }
                 }
-                () = sleep_until(self.next_round), if self.queue.is_empty() => {
+                () = sleep_until(next_round), if self.queue.is_empty() => {
                     let jitter = 0.9 + 0.2 * fastrand::f64();
-                    self.next_round = Instant::now() + self.every.mul_f64(jitter);
+                    self.next_round = Some(Instant::now() + self.pause.mul_f64(jitter));
+                    self.pause = (self.pause * 2).min(self.every * 4);
                     self.queue.extend(entries.kept());
                 }
             }

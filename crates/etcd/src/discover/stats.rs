@@ -11,8 +11,9 @@ pub struct DiscoverStats {
     pub(super) watches: AtomicU64,
     pub(super) revision: AtomicI64,
     pub(super) kept: AtomicUsize,
-    pub(super) stale_since: Mutex<Option<Instant>>,
-    pub(super) heard_at: Mutex<Option<Instant>>,
+    pub(super) snapshot_errors: AtomicU64,
+    stale_since: Mutex<Option<Instant>>,
+    heard_at: Mutex<Option<Instant>>,
 }
 
 impl DiscoverStats {
@@ -20,6 +21,17 @@ impl DiscoverStats {
     pub(super) fn hear(&self, revision: i64, now: Instant) {
         self.revision.store(revision, Ordering::Relaxed);
         *self.heard_at.lock() = Some(now);
+    }
+
+    /// The list is as old as `since`, unless it is older.
+    pub(super) fn stale(&self, since: Instant) {
+        let mut stale = self.stale_since.lock();
+        *stale = Some(stale.map_or(since, |before| before.min(since)));
+    }
+
+    /// The list is good and watched.
+    pub(super) fn well(&self) {
+        *self.stale_since.lock() = None;
     }
 
     /// Values that could not be read, in whole or in part; each counts once per write.
@@ -54,13 +66,20 @@ impl DiscoverStats {
         self.kept.load(Ordering::Relaxed)
     }
 
+    /// How often a snapshot could not be read ([`EtcdConfig::snapshot`](crate::EtcdConfig::snapshot)).
+    #[must_use]
+    pub fn snapshot_errors(&self) -> u64 {
+        self.snapshot_errors.load(Ordering::Relaxed)
+    }
+
     /// When etcd said something last: a list, a change, or that the watch is alive.
     #[must_use]
     pub fn heard_at(&self) -> Option<Instant> {
         *self.heard_at.lock()
     }
 
-    /// Since when the list may be out of date because etcd cannot be asked.
+    /// Since when the list may be out of date because etcd cannot be asked. For a list from a
+    /// snapshot that is when it was written.
     #[must_use]
     pub fn stale_since(&self) -> Option<Instant> {
         *self.stale_since.lock()

@@ -1,3 +1,4 @@
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -11,9 +12,11 @@ use super::DiscoverStats;
 use super::board::{News, State};
 use super::cursor::Cursor;
 use super::entries::{Entries, Raw};
-use super::list::list;
+use super::list::{Listed, fetch};
 use super::outage::Outage;
 use super::probe::Probes;
+use super::recall::Recall;
+use super::snapshot::Stored;
 use super::watch::{self, Watch, is_answer_about_progress};
 use crate::backoff::Backoff;
 use crate::connect::Connection;
@@ -29,6 +32,7 @@ pub(super) struct Watcher {
     /// What the full keys start with; ends in `/`.
     prefix: String,
     entries: Entries,
+    recall: Recall,
     probes: Probes,
     told_empty: bool,
     cursor: Cursor,
@@ -38,11 +42,15 @@ pub(super) struct Watcher {
     stats: Arc<DiscoverStats>,
 }
 
+/// What etcd has, and the connection over which it said so.
+type Fetch = Pin<Box<dyn Future<Output = Result<(Connection, Listed), EtcdError>> + Send>>;
+
 enum Phase {
     /// Nothing is under way before then.
     Wait(Instant),
     /// To list everything.
     List,
+    Listing(Fetch),
     /// To watch what comes after the list.
     Open(Box<Connection>),
     Watch(Box<Watch>),
@@ -54,6 +62,7 @@ impl Watcher {
         let prefix = etcd.key(&config.codec.prefix(service));
         Self {
             entries: Entries::new(config, service, Arc::clone(&stats)),
+            recall: Recall::new(config, &prefix, Arc::clone(&stats)),
             probes: Probes::new(&config.on_loss),
             outage: Outage::new(config.report_after),
             backoff: Backoff::new(MIN_BACKOFF, config.max_backoff),
@@ -77,13 +86,12 @@ impl Watcher {
                     sleep_until(until).await;
                     News::default()
                 }
-                Phase::List => match self.list().await {
-                    Ok(connection) => {
-                        self.phase = Phase::Open(Box::new(connection));
-                        self.changes()
-                    }
-                    Err(error) => self.failed(&error),
-                },
+                Phase::List => {
+                    let fetch = fetch(self.etcd.clone(), self.prefix.clone());
+                    self.phase = Phase::Listing(Box::pin(fetch));
+                    News::default()
+                }
+                Phase::Listing(fetch) => self.list(fetch).await,
                 Phase::Open(connection) => match self.open(&connection).await {
                     Ok(watch) => {
                         self.phase = Phase::Watch(watch);
@@ -103,29 +111,64 @@ impl Watcher {
     }
 
     /// Takes over what etcd has now.
-    async fn list(&mut self) -> Result<Connection, EtcdError> {
-        let connection = self.etcd.connection().await?;
-        match list(&self.etcd, &connection, &self.prefix).await {
-            Ok((cursor, list)) => {
-                self.stats.lists.fetch_add(1, Ordering::Relaxed);
-                let from = self.cursor;
-                let continued = from == Cursor::default() || self.cursor.advance(cursor);
-                let now = Instant::now().into_std();
-                self.entries.replace(list.iter().map(raw), continued, now);
-                if !continued {
-                    let (service, kept) = (&self.service, self.entries.kept_len());
-                    warn!(%service, ?from, to = ?cursor, kept, "etcd was replaced or restored");
-                }
-                self.cursor = cursor;
-                self.stats
-                    .revision
-                    .store(cursor.revision, Ordering::Relaxed);
-                Ok(connection)
+    async fn list(&mut self, mut fetch: Fetch) -> News {
+        let recall_at = self.recall.at();
+        let fetched = tokio::select! {
+            fetched = &mut fetch => fetched,
+            () = sleep_until(recall_at.unwrap_or_else(Instant::now)), if recall_at.is_some() => {
+                let news = self.recall().await;
+                self.phase = Phase::Listing(fetch);
+                return news;
+            }
+        };
+        match fetched {
+            Ok((connection, (cursor, list))) => {
+                self.take_over(cursor, &list);
+                self.phase = Phase::Open(Box::new(connection));
+                self.changes()
             }
             Err(error) => {
-                self.etcd.discard(connection.generation(), &error).await;
-                Err(error)
+                let recalled = self.recall().await;
+                let mut news = self.failed(&error);
+                news.changes = recalled.changes;
+                news
             }
+        }
+    }
+
+    fn take_over(&mut self, cursor: Cursor, list: &[KeyValue]) {
+        self.stats.lists.fetch_add(1, Ordering::Relaxed);
+        let from = self.cursor;
+        let continued = from == Cursor::default() || self.cursor.advance(cursor);
+        let now = Instant::now().into_std();
+        self.entries
+            .replace(list.iter().map(Raw::from), continued, now);
+        self.recall.replace(list.iter().map(Raw::from));
+        if !continued {
+            let (service, kept) = (&self.service, self.entries.kept_len());
+            warn!(%service, ?from, to = ?cursor, kept, "etcd was replaced or restored");
+        }
+        self.cursor = cursor;
+        self.stats.hear(cursor.revision, now);
+    }
+
+    /// Has the last list that is remembered, if there is one and nothing better.
+    async fn recall(&mut self) -> News {
+        let Some(Stored { cursor, age, keys }) = self.recall.list().await else {
+            return News::default();
+        };
+        let keys = keys.iter().map(|(key, (value, revision))| Raw {
+            key,
+            value,
+            revision: *revision,
+        });
+        let now = Instant::now().into_std();
+        self.entries.replace(keys, true, now);
+        self.cursor = cursor;
+        self.stats.stale(now.checked_sub(age).unwrap_or(now));
+        News {
+            changes: self.entries.changes(),
+            state: None,
         }
     }
 
@@ -146,6 +189,12 @@ impl Watcher {
         // Only while etcd is watched, so that an outage removes nobody.
         let expire_at = self.entries.expire_at().map(Instant::from_std);
         let (relist_at, generation) = (watch.relist_at, watch.generation);
+        let kept = self.entries.kept_len();
+        if kept == 0 {
+            self.probes.reset();
+        }
+        // What a start without etcd should have: not what is left after a loss.
+        let is_good = kept == 0 && !self.entries.is_empty();
         let message = tokio::select! {
             message = watch.next(&self.etcd) => message,
             () = sleep_until(expire_at.unwrap_or(relist_at)), if expire_at.is_some() => {
@@ -153,12 +202,16 @@ impl Watcher {
                 self.phase = Phase::Watch(watch);
                 return self.changes();
             }
-            key = self.probes.refused(&self.entries), if self.entries.kept_len() > 0 => {
+            key = self.probes.refused(&self.entries), if kept > 0 => {
                 self.entries.refused(&key);
                 self.phase = Phase::Watch(watch);
                 return self.changes();
             }
             error = self.etcd.lost(generation) => Err(error),
+            () = self.recall.work(self.cursor), if is_good => {
+                self.phase = Phase::Watch(watch);
+                return News::default();
+            }
             () = sleep_until(relist_at) => {
                 debug!(service = %self.service, "listing again, as it is time");
                 return News::default();
@@ -205,8 +258,10 @@ impl Watcher {
             // Only a deleted key has version 0; `Event::event_type` panics on types it does not know.
             if entry.version() == 0 {
                 self.entries.delete(entry.key());
+                self.recall.delete(entry.key());
             } else {
-                self.entries.put(raw(entry));
+                self.entries.put(entry.into());
+                self.recall.put(entry.into());
             }
         }
         let now = Instant::now().into_std();
@@ -234,7 +289,7 @@ impl Watcher {
     fn failed(&mut self, error: &EtcdError) -> News {
         let now = Instant::now();
         let failed = self.outage.failed(now.into_std(), error.is_refusal());
-        *self.stats.stale_since.lock() = Some(failed.since);
+        self.stats.stale(failed.since);
         let until = now + self.backoff.next(fastrand::f64());
         let due = self.outage.report_due().map(Instant::from_std);
         self.phase = Phase::Wait(due.map_or(until, |due| until.min(due)));
@@ -259,7 +314,7 @@ impl Watcher {
 
     /// The list is good and watched.
     fn well(&mut self) -> News {
-        *self.stats.stale_since.lock() = None;
+        self.stats.well();
         let Some(since) = self.outage.over() else {
             return News::default();
         };
@@ -269,14 +324,6 @@ impl Watcher {
             return News::default();
         }
         State::Well.into()
-    }
-}
-
-fn raw(entry: &KeyValue) -> Raw<'_> {
-    Raw {
-        key: entry.key(),
-        value: entry.value(),
-        revision: entry.mod_revision(),
     }
 }
 
