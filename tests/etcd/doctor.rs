@@ -334,9 +334,9 @@ async fn ten_thousand_keys_are_read_page_by_page() {
         return;
     };
     let mut client = server.client().await;
-    let lease = client.lease_grant(60, None).await.unwrap().id();
     let servers: Vec<_> = (0..10_000).collect();
     for chunk in servers.chunks(100) {
+        let lease = client.lease_grant(60, None).await.unwrap().id();
         let puts = chunk.iter().map(|n| {
             let address = format!("10.0.{}.{}:80", n / 250, n % 250);
             let options = PutOptions::new().with_lease(lease);
@@ -346,7 +346,7 @@ async fn ten_thousand_keys_are_read_page_by_page() {
         client.txn(puts).await.unwrap();
     }
     let facts = look(&server, "user").await;
-    assert_eq!((facts.entries.len(), facts.leases.len()), (10_000, 1));
+    assert_eq!((facts.entries.len(), facts.leases.len()), (10_000, 100));
     assert_eq!(findings(&facts), [""; 0]);
 }
 

@@ -50,7 +50,7 @@ pub enum Check {
     NoNewCalls,
     /// An address that cannot be connected to.
     Unreachable,
-    /// An address where nobody speaks plain HTTP/2.
+    /// An address where nobody speaks HTTP/2, in the way that it was dialled.
     NotHttp2,
     /// Keys of another service that begin in the same way.
     PrefixBleed,
@@ -278,8 +278,9 @@ impl Check {
             ),
             _ => (
                 "not-http2",
-                "gRPC over plain text does not work there",
-                "nothing, if it speaks TLS and clients know that; otherwise look what listens there",
+                "a client that connects as the doctor did cannot call there",
+                "if it speaks TLS: tell the doctor by --dial-cacert; otherwise look what listens \
+                 there",
             ),
         }
     }

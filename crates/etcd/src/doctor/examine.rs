@@ -54,14 +54,11 @@ async fn ask_members(config: &EtcdConfig) -> Result<Vec<(Etcd, Member)>, EtcdErr
             ..config.clone()
         })?);
     }
-    let mut members = in_parallel(
-        members.into_iter().enumerate(),
-        |(place, etcd)| async move {
-            let status = status(&etcd).await;
-            (place, etcd, status)
-        },
-    )
-    .await;
+    let ask = |(place, etcd)| async move {
+        let status = status(&etcd).await;
+        (place, etcd, status)
+    };
+    let mut members = in_parallel(members.into_iter().enumerate(), ask, |_| false).await;
     members.sort_by_key(|(place, ..)| *place);
     let members = members.into_iter().map(|(place, etcd, status)| {
         let url = config.endpoints[place].clone();
@@ -124,16 +121,20 @@ impl Asked {
             .iter()
             .filter_map(|entry| entry.lease)
             .collect();
-        let answers = in_parallel(ids, |id| {
+        let all = ids.len();
+        let ask = |id| {
             let etcd = self.etcd.clone();
             let mut client = self.connection.client.lease_client();
             async move {
                 let request = client.time_to_live(id, None);
                 (id, etcd.answer("ask for a lease", request).await)
             }
-        });
-        let mut unanswered = Vec::new();
-        for (id, answer) in answers.await {
+        };
+        // An etcd that hangs by now would take its time for each of them.
+        let hangs =
+            |(_, answer): &(_, Result<_, _>)| matches!(answer, Err(EtcdError::Timeout { .. }));
+        let mut refused = None;
+        for (id, answer) in in_parallel(ids, ask, hangs).await {
             let lease = match answer {
                 // -1: not there any more.
                 Ok(lease) if lease.ttl() < 0 => None,
@@ -143,14 +144,15 @@ impl Asked {
                 }),
                 Err(error) if error.is_not_found() => None,
                 Err(error) => {
-                    unanswered.push(error);
+                    refused = refused.or(Some(error));
                     continue;
                 }
             };
             facts.leases.insert(id, lease);
         }
-        if let Some(error) = unanswered.first() {
-            let reason = format!("{} leases: {error}", unanswered.len());
+        if let Some(error) = refused {
+            let missing = all - facts.leases.len();
+            let reason = format!("{missing} of {all} leases: {error}");
             facts.unanswered.push(reason);
         }
     }

@@ -5,29 +5,37 @@ use tokio::task::JoinSet;
 /// How many questions are under way at the same time.
 const LIMIT: usize = 32;
 
-/// Asks for each item and gives the answers with them, in any order. Dropping it ends what is
-/// under way.
+/// Asks for each item and gives the answers, in any order, up to one that is `enough`. Dropping it
+/// ends what is under way.
 pub(super) async fn in_parallel<T, O, F>(
     items: impl IntoIterator<Item = T>,
     ask: impl Fn(T) -> F,
+    enough: impl Fn(&O) -> bool,
 ) -> Vec<O>
 where
     F: Future<Output = O> + Send + 'static,
     O: Send + 'static,
 {
+    let mut items = items.into_iter();
     let mut answers = Vec::new();
     let mut running = JoinSet::new();
-    for item in items {
-        if running.len() >= LIMIT {
-            answers.extend(running.join_next().await.and_then(Result::ok));
+    loop {
+        for item in items.by_ref().take(LIMIT - running.len()) {
+            running.spawn(ask(item));
         }
-        running.spawn(ask(item));
-    }
-    while let Some(answer) = running.join_next().await {
+        let Some(answer) = running.join_next().await else {
+            return answers;
+        };
         // One that panicked or was cancelled has no answer.
-        answers.extend(answer.ok());
+        let Ok(answer) = answer else {
+            continue;
+        };
+        let is_enough = enough(&answer);
+        answers.push(answer);
+        if is_enough {
+            return answers;
+        }
     }
-    answers
 }
 
 #[cfg(test)]
@@ -40,7 +48,7 @@ mod tests {
     #[tokio::test]
     async fn all_are_asked_and_few_at_a_time() {
         let running = Arc::new(AtomicUsize::new(0));
-        let mut answers = in_parallel(0..200, |item| {
+        let ask = |item| {
             let running = Arc::clone(&running);
             async move {
                 assert!(running.fetch_add(1, Ordering::Relaxed) < LIMIT);
@@ -48,9 +56,20 @@ mod tests {
                 running.fetch_sub(1, Ordering::Relaxed);
                 item
             }
-        })
-        .await;
+        };
+        let mut answers = in_parallel(0..200, ask, |_| false).await;
         answers.sort_unstable();
         assert_eq!(answers, (0..200).collect::<Vec<_>>());
+    }
+
+    #[tokio::test]
+    async fn nobody_is_asked_after_an_answer_that_is_enough() {
+        let ask = |item| async move {
+            if item > 0 {
+                std::future::pending::<()>().await;
+            }
+            item
+        };
+        assert_eq!(in_parallel(0..200, ask, |item| *item == 0).await, [0]);
     }
 }
