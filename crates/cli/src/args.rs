@@ -40,6 +40,12 @@ pub(crate) struct Doctor {
     /// Do not dial the endpoints
     #[arg(long)]
     pub(crate) no_dial: bool,
+    /// Dial the endpoints by TLS, trusting these certificates (PEM)
+    #[arg(long, value_name = "FILE", conflicts_with = "no_dial")]
+    pub(crate) dial_cacert: Option<PathBuf>,
+    /// Dial the endpoints under this name instead of their own addresses
+    #[arg(long, value_name = "NAME", conflicts_with = "no_dial")]
+    pub(crate) dial_authority: Option<String>,
     /// List all keys and not only the first 50
     #[arg(long)]
     pub(crate) all: bool,

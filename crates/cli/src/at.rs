@@ -82,7 +82,8 @@ impl At {
     }
 }
 
-fn read(file: &Path) -> Result<Vec<u8>, String> {
+/// All of a file that an argument names.
+pub(crate) fn read(file: &Path) -> Result<Vec<u8>, String> {
     fs::read(file).map_err(|error| format!("{}: {error}", file.display()))
 }
 

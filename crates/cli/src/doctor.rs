@@ -21,7 +21,15 @@ pub(crate) async fn run(args: &args::Doctor) -> Result<Outcome, String> {
     let examined = examine(place.config, &place.service).await;
     let mut facts = examined.map_err(|error| could_not_ask(&name, &error.to_string()))?;
     if !args.no_dial {
-        facts.dialled = dial::all(facts.addresses(), args.at.timeout).await;
+        let (connector, addresses) = (dial::connector(args)?, facts.addresses());
+        let all = addresses.len();
+        facts.dialled = dial::all(connector, addresses, args.at.timeout).await;
+        if facts.dialled.len() < all {
+            let left = all - facts.dialled.len();
+            facts
+                .unanswered
+                .push(format!("{left} of {all} addresses: not dialled in time"));
+        }
     }
     let findings = facts.judge(&Limits::default());
     let report = Report {

@@ -56,7 +56,8 @@ async fn servers_that_do_not_answer_or_speak_tls_are_told_apart() {
         return;
     };
     let nobody = format!("127.0.0.1:{}", port::free().unwrap());
-    let tls = Authority::new().server(&["localhost"]);
+    let authority = Authority::new();
+    let tls = authority.server(&["user.example"]);
     let secret = UserServer::builder().tls(tls).start().await.unwrap();
     let _gone = register(&registrar, "user", nobody.parse().unwrap(), 1.0).await;
     let _tls = register(&registrar, "user", secret.address(), 1.0).await;
@@ -72,6 +73,27 @@ async fn servers_that_do_not_answer_or_speak_tls_are_told_apart() {
     ];
     assert_eq!(findings(&json), expected, "{ran:?}");
     assert_eq!(json["findings"][0]["keys"][0], format!("user/{nobody}"));
+
+    let folder = tempfile::tempdir().unwrap();
+    let trusted = folder.path().join("ca.pem");
+    std::fs::write(&trusted, authority.pem()).unwrap();
+    let by_tls = [
+        "doctor",
+        &target,
+        "--json",
+        "--dial-cacert",
+        trusted.to_str().unwrap(),
+    ];
+    let ran = run(&by_tls).await;
+    assert_eq!(
+        findings(&self::json(&ran)),
+        expected,
+        "the name is another one: {ran:?}"
+    );
+    let by_name = [&by_tls[..], &["--dial-authority", "user.example"]].concat();
+    let ran = run(&by_name).await;
+    let expected = ["error unreachable", "note loopback-address"];
+    assert_eq!(findings(&self::json(&ran)), expected, "{ran:?}");
 
     let ran = run(&["doctor", &target, "--json", "--no-dial"]).await;
     assert_eq!(ran.code, Some(0), "{ran:?}");
@@ -159,6 +181,19 @@ async fn who_could_not_ask_ends_with_2_and_says_why() {
         );
         assert!(ran.err.contains(why), "{args:?}: {ran:?}");
     }
+}
+
+#[tokio::test]
+async fn an_etcd_that_hangs_is_not_waited_for() {
+    let Some(etcd) = EtcdServer::start().await else {
+        return;
+    };
+    etcd.pause();
+    let ran = run(&["doctor", &etcd.endpoint(), "user", "--timeout", "0.2"]).await;
+    assert!(
+        ran.code == Some(2) && ran.err.contains("no answer within 200ms"),
+        "{ran:?}"
+    );
 }
 
 #[tokio::test]
