@@ -64,6 +64,7 @@ impl Target {
             return "localhost".to_owned();
         }
         let first = self.path.split(',').next().unwrap_or_default();
+        let first = first.trim_start_matches('/');
         let legal = |c: char| c.is_ascii_alphanumeric() || "-._~:[]".contains(c);
         first
             .chars()
@@ -120,9 +121,10 @@ impl FromStr for Target {
 
 impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let path = self.path.strip_prefix('/').unwrap_or(&self.path);
-        if self.scheme == "unix" && !self.path.starts_with('/') {
-            return write!(f, "unix:{path}");
+        let path = &self.path;
+        if self.scheme == "unix" {
+            let slashes = if path.starts_with('/') { "//" } else { "" };
+            return write!(f, "unix:{slashes}{}{path}", self.authority);
         }
         write!(f, "{}://{}/{path}", self.scheme, self.authority)
     }
@@ -146,6 +148,8 @@ mod tests {
                 ("etcd", "h1:1,h2:2", "service/user"),
                 "",
             ),
+            // A slash that the name begins with, as other frameworks' keys do.
+            ("etcd:////services/web", ("etcd", "", "/services/web"), ""),
             ("static:///a:1,b:2", ("static", "", "a:1,b:2"), ""),
             (
                 "127.0.0.1:80",
@@ -187,6 +191,7 @@ mod tests {
         for (text, authority) in [
             ("etcd:///service/user", "service-user"),
             ("etcd:///user-service", "user-service"),
+            ("etcd:////services/web", "services-web"),
             ("static:///127.0.0.1:80,127.0.0.1:81", "127.0.0.1:80"),
             ("unix:///run/x.sock", "localhost"),
         ] {

@@ -60,7 +60,8 @@ pub struct EtcdConfig {
     pub check_every: Duration,
     /// Put before every key as it is, for example `prod/`. Default empty.
     pub prefix: String,
-    /// How endpoints are written. Default [`GoEndpoints`].
+    /// How endpoints are written. Default [`GoEndpoints`]; [`codec_named`](crate::codec_named) has
+    /// those of other frameworks.
     pub codec: Arc<dyn Codec>,
     /// Limit for opening a connection. Default 2 s; more than 0.
     pub connect_timeout: Duration,
