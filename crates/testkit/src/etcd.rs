@@ -17,7 +17,9 @@
 //! [`EtcdCluster`] is three of them that are one etcd. Dropping the guard kills etcd and removes
 //! its data, also when the test panics.
 
+mod auth;
 mod backup;
+mod builder;
 mod cluster;
 mod process;
 #[cfg(test)]
@@ -28,9 +30,8 @@ use std::path::PathBuf;
 use etcd_client::{Client, CompactionOptions};
 use tempfile::TempDir;
 
-use crate::skip;
-
 pub use backup::Backup;
+pub use builder::EtcdBuilder;
 pub use cluster::EtcdCluster;
 use process::{Ports, Process, Setup};
 
@@ -53,25 +54,19 @@ impl EtcdServer {
     ///
     /// When etcd is there and does not start.
     pub async fn start() -> Option<Self> {
-        let mut server = Self::prepare()?;
-        // The ports were free a moment ago; that somebody else took one is rare, not impossible.
-        for _ in 0..3 {
-            server.launch();
-            if server.serves().await {
-                return Some(server);
-            }
-            server.process = None;
-            server.move_to(Ports::free());
-        }
-        panic!("etcd does not start; it says:\n{}", server.log());
+        Self::builder().start().await
     }
 
     /// An etcd that is not running yet, for clients that come first; as [`Self::start`]
     /// otherwise. [`Self::start_again`] starts it.
     #[must_use]
     pub fn prepare() -> Option<Self> {
-        let binary = skip::unless_installed("etcd")?;
-        Some(Self::new(binary, "test", Ports::free()))
+        Self::builder().prepare()
+    }
+
+    /// An etcd with other settings: tokens that expire soon, TLS.
+    pub fn builder() -> EtcdBuilder {
+        EtcdBuilder::default()
     }
 
     fn new(binary: PathBuf, name: &str, ports: Ports) -> Self {
@@ -84,24 +79,23 @@ impl EtcdServer {
         }
     }
 
-    fn move_to(&mut self, ports: Ports) {
-        self.setup = Setup::alone(&self.setup.name, ports);
-        self.ports = ports;
-    }
-
-    /// Where it serves: `http://127.0.0.1:port`.
+    /// Where it serves: `http://127.0.0.1:port`, or `https://127.0.0.1:port` with TLS.
     #[must_use]
     pub fn endpoint(&self) -> String {
-        format!("http://127.0.0.1:{}", self.ports.client)
+        if self.setup.tls.is_some() {
+            self.ports.tls_url()
+        } else {
+            self.ports.client_url()
+        }
     }
 
-    /// A client of its own connection.
+    /// A client of its own connection, in clear text also with TLS.
     ///
     /// # Panics
     ///
     /// When etcd refuses it.
     pub async fn client(&self) -> Client {
-        let client = Client::connect([self.endpoint()], None).await;
+        let client = Client::connect([self.ports.client_url()], None).await;
         client.expect("a client without authentication connects lazily")
     }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use rcgen::{BasicConstraints, Certificate, CertificateParams, IsCa, Issuer, KeyPair};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
 
@@ -46,6 +46,27 @@ impl Authority {
         &self.pem
     }
 
+    /// A certificate for one that is called `names`, and its key, as PEM.
+    ///
+    /// # Panics
+    ///
+    /// When a name is neither a DNS name nor an IP address.
+    #[must_use]
+    pub fn issue(&self, names: &[&str]) -> (String, String) {
+        let (certificate, key) = self.sign(names);
+        (certificate.pem(), key.serialize_pem())
+    }
+
+    fn sign(&self, names: &[&str]) -> (Certificate, KeyPair) {
+        let names: Vec<String> = names.iter().map(ToString::to_string).collect();
+        let key = KeyPair::generate().expect("ring makes P-256 keys");
+        let certificate = CertificateParams::new(names)
+            .expect("names of DNS or IP addresses")
+            .signed_by(&key, &self.issuer)
+            .expect("the authority's key signs");
+        (certificate, key)
+    }
+
     /// A server that is called `names`, and negotiates HTTP/2.
     #[must_use]
     pub fn server(&self, names: &[&str]) -> Arc<ServerConfig> {
@@ -59,12 +80,7 @@ impl Authority {
     /// When a name is neither a DNS name nor an IP address.
     #[must_use]
     pub fn server_with_alpn(&self, names: &[&str], protocols: &[&[u8]]) -> Arc<ServerConfig> {
-        let names: Vec<String> = names.iter().map(ToString::to_string).collect();
-        let key = KeyPair::generate().expect("ring makes P-256 keys");
-        let certificate = CertificateParams::new(names)
-            .expect("names of DNS or IP addresses")
-            .signed_by(&key, &self.issuer)
-            .expect("the authority's key signs");
+        let (certificate, key) = self.sign(names);
         let private = PrivateKeyDer::Pkcs8(key.serialize_der().into());
         let mut config = ServerConfig::builder_with_provider(provider())
             .with_safe_default_protocol_versions()

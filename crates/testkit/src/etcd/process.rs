@@ -26,12 +26,34 @@ pub(super) struct Setup {
     pub(super) incarnation: u32,
     pub(super) heartbeat: Duration,
     pub(super) election: Duration,
+    pub(super) tokens: Tokens,
+    pub(super) tls: Option<Tls>,
 }
+
+/// What a user gets for the password, and how long it is good for; in whole seconds.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Tokens {
+    /// A random text, which etcd keeps in memory, and whose time begins anew by each use.
+    Simple(Duration),
+    /// Signed, with the state of users and roles at the time.
+    Jwt(Duration),
+}
+
+/// What is in the files named below.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Tls {
+    pub(super) client_certificates: bool,
+}
+
+pub(super) const CERTIFICATE: &str = "server.pem";
+pub(super) const KEY: &str = "server-key.pem";
+pub(super) const AUTHORITY: &str = "ca.pem";
 
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Ports {
     pub(super) client: u16,
     pub(super) peer: u16,
+    pub(super) tls: u16,
 }
 
 impl Process {
@@ -41,9 +63,32 @@ impl Process {
             .create(true)
             .open(folder.join("log"));
         let log = open.expect("the folder is ours");
-        let client = format!("http://127.0.0.1:{}", ports.client);
-        let peer = format!("http://127.0.0.1:{}", ports.peer);
-        let child = Command::new(binary)
+        let (mut client, peer) = (ports.client_url(), ports.peer_url());
+        let mut command = Command::new(binary);
+        if let Some(tls) = setup.tls {
+            client = format!("{client},{}", ports.tls_url());
+            command.arg("--cert-file").arg(folder.join(CERTIFICATE));
+            command.arg("--key-file").arg(folder.join(KEY));
+            if tls.client_certificates {
+                command.arg("--client-cert-auth");
+                command.arg("--trusted-ca-file").arg(folder.join(AUTHORITY));
+            }
+        }
+        match setup.tokens {
+            Tokens::Simple(ttl) => {
+                command.args(["--auth-token-ttl", &ttl.as_secs().to_string()]);
+            }
+            Tokens::Jwt(ttl) => {
+                let secret = folder.join("secret");
+                std::fs::write(&secret, "not a secret").expect("the folder is ours");
+                command.arg("--auth-token").arg(format!(
+                    "jwt,priv-key={},sign-method=HS256,ttl={}s",
+                    secret.display(),
+                    ttl.as_secs()
+                ));
+            }
+        }
+        let child = command
             .args(["--name", &setup.name, "--logger", "zap"])
             .args(["--heartbeat-interval", &milliseconds(setup.heartbeat)])
             .args(["--election-timeout", &milliseconds(setup.election)])
@@ -135,6 +180,8 @@ impl Setup {
             incarnation: 0,
             heartbeat: Duration::from_millis(50),
             election: Duration::from_millis(500),
+            tokens: Tokens::Simple(Duration::from_secs(300)),
+            tls: None,
         }
     }
 
@@ -146,6 +193,8 @@ impl Setup {
             incarnation: 0,
             heartbeat: Duration::from_millis(100),
             election: Duration::from_secs(1),
+            tokens: Tokens::Simple(Duration::from_secs(300)),
+            tls: None,
         }
     }
 }
@@ -156,7 +205,16 @@ impl Ports {
         Self {
             client: free(),
             peer: free(),
+            tls: free(),
         }
+    }
+
+    pub(super) fn client_url(self) -> String {
+        format!("http://127.0.0.1:{}", self.client)
+    }
+
+    pub(super) fn tls_url(self) -> String {
+        format!("https://127.0.0.1:{}", self.tls)
     }
 
     pub(super) fn peer_url(self) -> String {
