@@ -3,6 +3,7 @@
 //! Without etcd on the machine every test is reported as skipped, by name.
 #![expect(clippy::unwrap_used, reason = "a test panics when its set-up fails")]
 
+mod auth;
 mod discover;
 mod doctor;
 mod layouts;
@@ -13,4 +14,5 @@ mod register;
 mod seen;
 mod share;
 mod snapshot;
+mod tls;
 mod watchdog;

@@ -106,13 +106,9 @@ impl EtcdError {
         Self::KeyHeld { key, lease }
     }
 
-    /// There is no connection to a member.
-    pub(crate) fn unreachable(
-        action: &'static str,
-        member: &str,
-        error: &(dyn Error + 'static),
-    ) -> Self {
-        let reason = format!("{member}: {}", with_advice(member, chain(error)));
+    /// There is no connection to this member.
+    pub(crate) fn unreachable(action: &'static str, member: &str, reason: &str) -> Self {
+        let reason = format!("{member}: {}", with_advice(member, reason));
         let code = Code::Unavailable;
         Self::Request {
             action,

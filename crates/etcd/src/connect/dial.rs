@@ -16,12 +16,11 @@ pub(super) const ACTION: &str = "connect";
 /// A new connection to this member, which has answered on it and knows a leader. It has no token.
 pub(super) async fn dial(config: &EtcdConfig, member: &Arc<str>) -> Result<Client, EtcdError> {
     let silent = |within| EtcdError::silent(ACTION, member, within);
+    let unreachable = |reason: &str| EtcdError::unreachable(ACTION, member, reason);
     let endpoint = endpoint(config, member)?;
     let within = config.connect_timeout;
     let channel = match timeout(within, endpoint.connect()).await {
-        Ok(connected) => {
-            connected.map_err(|error| EtcdError::unreachable(ACTION, member, &error))?
-        }
+        Ok(connected) => connected.map_err(|error| unreachable(&chain(&error)))?,
         Err(_) => return Err(silent(within)),
     };
     let service = channel.map_response(one_complaint).map_err(BoxError::from);
@@ -37,7 +36,11 @@ pub(super) async fn dial(config: &EtcdConfig, member: &Arc<str>) -> Result<Clien
     };
     let within = config.request_timeout;
     match timeout(within, answers).await {
-        Ok(answer) => answer.map_err(|error| EtcdError::request(ACTION, error).at(member)),
+        Ok(answer) => answer.map_err(|error| match EtcdError::request(ACTION, error) {
+            // The handshake of TLS ends before etcd has looked at our certificate.
+            EtcdError::Request { reason, .. } => unreachable(&reason),
+            error => error,
+        }),
         Err(_) => Err(silent(within)),
     }
 }
