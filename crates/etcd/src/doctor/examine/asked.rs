@@ -1,0 +1,213 @@
+//! What is asked for beside the keys. What etcd refuses to tell is noted and not an error.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use etcd_client::{AlarmAction, AlarmType, GetOptions};
+
+use super::Asked;
+use crate::discover::range_end;
+use crate::doctor::parallel::in_parallel;
+use crate::doctor::reading::other_layouts;
+use crate::doctor::{Facts, Lease, Neighbour};
+use crate::{EtcdConfig, EtcdError};
+
+impl Asked {
+    pub(super) async fn leases(&self, facts: &mut Facts) {
+        let ids: BTreeSet<i64> = facts
+            .entries
+            .iter()
+            .filter_map(|entry| entry.lease)
+            .collect();
+        let all = ids.len();
+        let ask = |id| {
+            let etcd = self.etcd.clone();
+            let mut client = self.connection.client.lease_client();
+            async move {
+                let request = client.time_to_live(id, None);
+                (id, etcd.answer("ask for a lease", request).await)
+            }
+        };
+        // An etcd that hangs by now would take its time for each of them.
+        let hangs =
+            |(_, answer): &(_, Result<_, _>)| matches!(answer, Err(EtcdError::Timeout { .. }));
+        let mut refused = None;
+        for (id, answer) in in_parallel(ids, ask, hangs).await {
+            let lease = match answer {
+                // -1: not there any more.
+                Ok(lease) if lease.ttl() < 0 => None,
+                Ok(lease) => Some(Lease {
+                    granted: seconds(lease.granted_ttl()),
+                    remaining: seconds(lease.ttl()),
+                }),
+                Err(error) if error.is_not_found() => None,
+                Err(error) => {
+                    refused = refused.or(Some(error));
+                    continue;
+                }
+            };
+            facts.leases.insert(id, lease);
+        }
+        if let Some(error) = refused {
+            let missing = all - facts.leases.len();
+            let reason = format!("{missing} of {all} leases: {error}");
+            facts.unanswered.push(reason);
+        }
+    }
+
+    /// Keys that begin with the service's name, and go on otherwise than with `/`.
+    pub(super) async fn neighbours(&self, facts: &mut Facts) {
+        /// More of them say nothing more.
+        const MOST: usize = 20;
+        let stem = facts.prefix.trim_end_matches('/').to_owned();
+        if stem.is_empty() {
+            return;
+        }
+        let ranges = [
+            (stem.clone().into_bytes(), facts.prefix.clone().into_bytes()),
+            (
+                range_end(facts.prefix.as_bytes()),
+                range_end(stem.as_bytes()),
+            ),
+        ];
+        for (mut from, end) in ranges {
+            while facts.neighbours.len() < MOST {
+                let options = GetOptions::new()
+                    .with_range(end.clone())
+                    .with_keys_only()
+                    .with_limit(1);
+                let mut page = match self.get(from, options).await {
+                    Ok(page) => page,
+                    Err(error) => {
+                        let reason = format!("keys that begin with {stem:?}: {error}");
+                        facts.unanswered.push(reason);
+                        return;
+                    }
+                };
+                let Some(first) = page.take_kvs().into_iter().next() else {
+                    break;
+                };
+                let start = up_to_slash(first.key(), stem.len());
+                from = match start.ends_with(b"/") {
+                    true => range_end(start),
+                    false => [start, b"\0"].concat(),
+                };
+                let keys = match start.ends_with(b"/") {
+                    true => self.count(start).await.unwrap_or(1),
+                    false => 1,
+                };
+                facts.neighbours.push(Neighbour {
+                    name: String::from_utf8_lossy(start).into_owned(),
+                    keys,
+                });
+            }
+        }
+    }
+
+    /// Whether other layouts have keys of a service that has none in this one.
+    pub(super) async fn elsewhere(&self, config: &EtcdConfig, facts: &mut Facts) {
+        if !facts.entries.is_empty() {
+            return;
+        }
+        for (name, codec) in other_layouts() {
+            let prefix = format!("{}{}", config.prefix, codec.prefix(&facts.service));
+            let known = facts.elsewhere.iter().any(|(_, other, _)| *other == prefix);
+            if known || prefix == facts.prefix {
+                continue;
+            }
+            // Who may not look there is none the wiser.
+            if let Some(keys @ 1..) = self.count(prefix.as_bytes()).await {
+                facts.elsewhere.push((name, prefix, keys));
+            }
+        }
+    }
+
+    pub(super) async fn alarms(&self, facts: &mut Facts) {
+        let mut maintenance = self.connection.client.maintenance_client();
+        let request = maintenance.alarm(AlarmAction::Get, AlarmType::None, None);
+        match self.etcd.answer("ask for alarms", request).await {
+            Ok(answer) => {
+                let names = answer.alarms().iter().filter_map(|it| match it.alarm() {
+                    AlarmType::None => None,
+                    AlarmType::Nospace => Some("NOSPACE"),
+                    AlarmType::Corrupt => Some("CORRUPT"),
+                });
+                facts.alarms = names.collect();
+            }
+            Err(error) => facts.unanswered.push(format!("alarms: {error}")),
+        }
+    }
+
+    /// The members that the cluster has beside those that are configured.
+    pub(super) async fn cluster(&self, facts: &mut Facts) {
+        let mut cluster = self.connection.client.cluster_client();
+        let request = cluster.member_list();
+        let answer = match self.etcd.answer("ask for the members", request).await {
+            Ok(answer) => answer,
+            Err(error) => return facts.unanswered.push(format!("members: {error}")),
+        };
+        let all = answer.members();
+        // As many as configured: then they only go by other names.
+        if all.len() <= facts.members.len() {
+            return;
+        }
+        let is_configured = |url: &String| {
+            let mut members = facts.members.iter();
+            members.any(|member| member.url.trim_end_matches('/') == url.trim_end_matches('/'))
+        };
+        let unlisted = all
+            .iter()
+            .filter(|member| !member.client_urls().iter().any(is_configured))
+            .filter_map(|member| member.client_urls().first().cloned());
+        facts.unlisted_members = unlisted.collect();
+    }
+
+    async fn get(
+        &self,
+        from: Vec<u8>,
+        options: GetOptions,
+    ) -> Result<etcd_client::GetResponse, EtcdError> {
+        let mut kv = self.connection.client.kv_client();
+        self.etcd
+            .answer("look around", kv.get(from, Some(options)))
+            .await
+    }
+
+    /// How many keys start with `prefix`, which ends in `/`.
+    async fn count(&self, prefix: &[u8]) -> Option<usize> {
+        let options = GetOptions::new()
+            .with_range(range_end(prefix))
+            .with_count_only();
+        let answer = self.get(prefix.to_owned(), options).await.ok()?;
+        usize::try_from(answer.count()).ok()
+    }
+}
+
+/// The start of `key` up to the first `/` after `from`, or all of it.
+fn up_to_slash(key: &[u8], from: usize) -> &[u8] {
+    let rest = key.get(from..).unwrap_or_default();
+    match rest.iter().position(|byte| *byte == b'/') {
+        Some(place) => &key[..=from + place],
+        None => key,
+    }
+}
+
+fn seconds(seconds: i64) -> Duration {
+    Duration::from_secs(u64::try_from(seconds).unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn neighbours_are_named_up_to_the_first_slash() {
+        for (key, from, name) in [
+            ("service/user-admin/a/b", 12, "service/user-admin/"),
+            ("service/user", 12, "service/user"),
+            ("service/user0", 12, "service/user0"),
+        ] {
+            assert_eq!(up_to_slash(key.as_bytes(), from), name.as_bytes());
+        }
+    }
+}
