@@ -18,11 +18,28 @@ const TTL: Duration = Duration::from_secs(10);
 const SAMPLE: Duration = Duration::from_millis(100);
 
 pub(crate) async fn measure() -> Result<(), Error> {
+    println!(
+        "\n{SERVERS} servers with leases of {TTL:?}, after an outage of {:?}:\n",
+        3 * TTL
+    );
+    println!(
+        "etcd comes back | all are back after ms | requests in the busiest 100 ms | in the busiest \
+         second | leases granted | writes | renewals | all requests | keys"
+    );
+    println!("---|---|---|---|---|---|---|---|---");
+    after("with its data", false).await?;
+    after("empty", true).await
+}
+
+async fn after(what: &str, empty: bool) -> Result<(), Error> {
     let mut etcd = start().await?;
     let mut servers = Process::start(&["registrars", &etcd.endpoint(), &SERVERS.to_string()])?;
     servers.line().await?;
     etcd.kill().await;
     sleep(3 * TTL).await;
+    if empty {
+        etcd.wipe();
+    }
     etcd.start_again().await;
     let begin = Instant::now();
     let mut samples = vec![Requests::default()];
@@ -49,16 +66,6 @@ pub(crate) async fn measure() -> Result<(), Error> {
     let per_second = samples.windows(11).map(|pair| pair[10].all - pair[0].all);
     let most_in_a_second = per_second.fold(0.0, f64::max);
     let last = samples.last().copied().unwrap_or_default();
-    println!(
-        "\n{SERVERS} servers with leases of {TTL:?}, after an outage of {:?}:",
-        3 * TTL
-    );
-    println!("all are back after {:.0} ms", millis(back_after));
-    println!("requests in the busiest 100 ms: {most}; in the busiest second: {most_in_a_second}");
-    println!(
-        "until two leases later: {} leases granted, {} writes, {} renewals, {} requests in all",
-        last.grants, last.writes, last.renewals, last.all
-    );
     let mut client = etcd.client().await;
     let options = etcd_client::GetOptions::new()
         .with_prefix()
@@ -67,7 +74,14 @@ pub(crate) async fn measure() -> Result<(), Error> {
         .get(format!("{SERVICE}/"), Some(options))
         .await?
         .count();
-    println!("keys: {keys}");
+    println!(
+        "{what} | {:.0} | {most} | {most_in_a_second} | {} | {} | {} | {} | {keys}",
+        millis(back_after),
+        last.grants,
+        last.writes,
+        last.renewals,
+        last.all,
+    );
     Ok(())
 }
 
