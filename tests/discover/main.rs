@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
+mod channel;
 mod dns;
 mod file;
 mod said;

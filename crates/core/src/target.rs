@@ -7,6 +7,9 @@ use std::str::FromStr;
 /// |---|---|---|---|
 /// | `etcd:///user-service` | `etcd` | | `user-service` |
 /// | `etcd://10.0.0.1:2379,10.0.0.2:2379/service/user` | `etcd` | `10.0.0.1:2379,10.0.0.2:2379` | `service/user` |
+/// | `dns:///users.internal:8090` | `dns` | | `users.internal:8090` |
+/// | `dns://8.8.8.8/_grpc._tcp.users.internal` | `dns` | `8.8.8.8` | `_grpc._tcp.users.internal` |
+/// | `file:///etc/endpoints.yaml#user-service` | `file` | | `etc/endpoints.yaml#user-service` |
 /// | `static:///10.0.0.5:8090,10.0.0.6:8090` | `static` | | `10.0.0.5:8090,10.0.0.6:8090` |
 /// | `unix:///run/user.sock` | `unix` | | `/run/user.sock` |
 /// | `10.0.0.5:8090` | `static` | | `10.0.0.5:8090` |
@@ -57,13 +60,18 @@ impl Target {
     }
 
     /// The `:authority` of calls to this target, unless the user chose another: the path, with `-`
-    /// for what may not stand in an authority, and `localhost` for Unix sockets.
+    /// for what may not stand in an authority, and `localhost` for Unix sockets. For SRV records it is the
+    /// name without `_service._proto`, and for a file the service in it, or its name without `.yaml`.
     #[must_use]
     pub fn service_authority(&self) -> String {
         if self.scheme.starts_with("unix") {
             return "localhost".to_owned();
         }
-        let first = self.path.split(',').next().unwrap_or_default();
+        let first = match self.scheme.as_str() {
+            "dns" => host_of_srv(&self.path),
+            "file" => service_of_file(&self.path),
+            _ => self.path.split(',').next().unwrap_or_default(),
+        };
         let first = first.trim_start_matches('/');
         let legal = |c: char| c.is_ascii_alphanumeric() || "-._~:[]".contains(c);
         first
@@ -71,6 +79,27 @@ impl Target {
             .map(|c| if legal(c) { c } else { '-' })
             .collect()
     }
+}
+
+/// A certificate has no names with `_`.
+fn host_of_srv(name: &str) -> &str {
+    let mut host = name;
+    while let Some((label, rest)) = host.split_once('.')
+        && label.starts_with('_')
+    {
+        host = rest;
+    }
+    host
+}
+
+fn service_of_file(path: &str) -> &str {
+    let (path, service) = path.split_once('#').unwrap_or((path, ""));
+    if !service.is_empty() {
+        return service;
+    }
+    let name = path.rsplit_once('/').map_or(path, |(_, name)| name);
+    let stem = name.rsplit_once('.').map_or(name, |(stem, _)| stem);
+    if stem.is_empty() { name } else { stem }
 }
 
 impl FromStr for Target {
@@ -194,6 +223,11 @@ mod tests {
             ("etcd:////services/web", "services-web"),
             ("static:///127.0.0.1:80,127.0.0.1:81", "127.0.0.1:80"),
             ("unix:///run/x.sock", "localhost"),
+            ("dns:///users.internal:8090", "users.internal:8090"),
+            ("dns:///_grpc._tcp.users.internal", "users.internal"),
+            ("file:///etc/user-service.yaml", "user-service"),
+            ("file:///etc/all.yaml#user", "user"),
+            ("file:///etc/.yaml", ".yaml"),
         ] {
             let target: Target = text.parse().unwrap();
             assert_eq!(target.service_authority(), authority);

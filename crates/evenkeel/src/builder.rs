@@ -128,6 +128,15 @@ impl<C: Connect> ChannelBuilder<C> {
         self
     }
 
+    /// How names are looked up for `dns` targets. Default: every setting as in
+    /// [`DnsConfig`](evenkeel_discover::DnsConfig), which asks the system's DNS servers; the target's
+    /// authority comes before both.
+    #[cfg(feature = "dns")]
+    pub fn dns(mut self, config: evenkeel_discover::DnsConfig) -> Self {
+        self.sources.dns = Some(config);
+        self
+    }
+
     /// Finds endpoints in `discover` instead of where the target's scheme says. Its errors are
     /// reports, not ends: the endpoints stay, and calls that find none say why.
     pub fn discover<D>(mut self, discover: D) -> Self
@@ -252,16 +261,20 @@ impl<C: Connect> ChannelBuilder<C> {
         let authority = Authority::try_from(authority.as_str())
             .map_err(|source| BuildError::Authority { authority, source })?;
         let connector = (self.name)(self.connector, authority, chosen);
-        let service = match self.discover {
-            Some(start) => start(connector, &config, &self.options),
-            None => live_stack(
-                self.sources.open(&target)?,
-                connector,
-                &config,
-                &self.options,
-            ),
+        let (service, resolve_now) = match self.discover {
+            Some(start) => (start(connector, &config, &self.options), None),
+            None => {
+                let opened = self.sources.open(&target)?;
+                let service = live_stack(opened.endpoints, connector, &config, &self.options);
+                (service, opened.resolve_now)
+            }
         };
-        Ok(Channel::over(service, config, &target.to_string()))
+        Ok(Channel::over(
+            service,
+            config,
+            &target.to_string(),
+            resolve_now,
+        ))
     }
 }
 

@@ -9,9 +9,12 @@ use evenkeel_resilience::ResponseBody as CallBody;
 use evenkeel_service_config::{ConfigError, LiveConfig, ServiceConfig};
 use evenkeel_transport::{Connect, Connection, Connector};
 use http::Request;
+use tokio::task::JoinSet;
 use tonic::Status;
 use tower_service::Service;
 
+use crate::resolve::resolve_again;
+use crate::source::ResolveNow;
 use crate::stack::{Balanced, Guarded, Stack};
 use crate::watch::Watch;
 use crate::{BuildError, ChannelBuilder};
@@ -49,6 +52,8 @@ struct Shared {
     target: Arc<str>,
     config: LiveConfig,
     watch: Watch,
+    /// Asks a source that can be asked, when endpoints fail.
+    _resolve_again: Option<JoinSet<()>>,
 }
 
 /// The future of a call.
@@ -65,6 +70,8 @@ impl Channel {
     /// | scheme | endpoints |
     /// |---|---|
     /// | `etcd` | registered in etcd under `<path>/` |
+    /// | `dns` | the addresses of `host:port`, or SRV records; the authority is the DNS server to ask (feature `dns`) |
+    /// | `file` | in the YAML or JSON file at that path; `#service` picks one of several services (feature `file`) |
     /// | `memory` | registered in the [`MemoryRegistry`](crate::MemoryRegistry) given to the builder |
     /// | `static`, or none | the addresses in the target, separated by commas |
     /// | `unix`, `unix-abstract` | that socket |
@@ -91,10 +98,20 @@ impl<C: Connect> Channel<C> {
         ChannelBuilder::by(target.as_ref(), connector)
     }
 
-    pub(crate) fn over(service: Stack<C>, config: LiveConfig, target: &str) -> Self {
+    pub(crate) fn over(
+        service: Stack<C>,
+        config: LiveConfig,
+        target: &str,
+        resolve_now: Option<ResolveNow>,
+    ) -> Self {
         let balance = service.get_ref().clone();
         let target = Arc::<str>::from(target);
         let watch = Watch::start(Arc::clone(&target), &config);
+        let resolve_again = resolve_now.map(|resolve_now| {
+            let mut task = JoinSet::new();
+            task.spawn(resolve_again(balance.clone(), resolve_now));
+            task
+        });
         Self {
             service,
             balance,
@@ -102,6 +119,7 @@ impl<C: Connect> Channel<C> {
                 target,
                 config,
                 watch,
+                _resolve_again: resolve_again,
             }),
             is_called: false,
         }

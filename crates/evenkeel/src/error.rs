@@ -58,6 +58,16 @@ pub enum BuildError {
     /// The channel needs a tokio runtime for its tasks.
     #[error("a channel must be built within a tokio runtime")]
     NoRuntime,
+    /// The name in a `dns` target is not one, or the system's resolver settings cannot be read.
+    #[cfg(feature = "dns")]
+    #[error("{target}")]
+    Dns {
+        /// The target.
+        target: String,
+        /// What is wrong.
+        #[source]
+        source: evenkeel_discover::DnsError,
+    },
     /// The settings for etcd are not valid.
     #[cfg(feature = "etcd")]
     #[error("{target}")]

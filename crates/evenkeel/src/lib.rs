@@ -28,6 +28,7 @@
 mod builder;
 mod channel;
 mod error;
+mod resolve;
 mod source;
 mod stack;
 mod watch;
@@ -51,6 +52,8 @@ pub use evenkeel_core::{
     Discovery, EndpointIndex, EndpointView, Pick, PickArgs, Picker, Policy, Update, View,
 };
 pub use evenkeel_discover as discover;
+#[cfg(feature = "dns")]
+pub use evenkeel_discover::DnsConfig;
 pub use evenkeel_discover::MemoryRegistry;
 #[cfg(feature = "etcd")]
 pub use evenkeel_etcd as etcd;

@@ -3,7 +3,7 @@
 use std::pin::Pin;
 
 use evenkeel_core::{Address, BoxError, Endpoint, Target};
-use evenkeel_discover::{Change, MemoryRegistry, StaticDiscover};
+use evenkeel_discover::{Change, DiscoverError, MemoryRegistry, StaticDiscover};
 use futures_util::{Stream, StreamExt, TryStreamExt};
 
 use crate::BuildError;
@@ -11,12 +11,24 @@ use crate::BuildError;
 /// Endpoints from wherever the target says.
 pub(crate) type Endpoints = Pin<Box<dyn Stream<Item = Result<Change, BoxError>> + Send>>;
 
+/// What a target comes to.
+pub(crate) struct Opened {
+    pub(crate) endpoints: Endpoints,
+    /// Tells the source that endpoints fail, if it could know better by now.
+    pub(crate) resolve_now: Option<ResolveNow>,
+}
+
+/// gRPC's request for another resolution.
+pub(crate) type ResolveNow = Box<dyn Fn() + Send + Sync>;
+
 /// What a target may need beside itself.
 #[derive(Debug, Default)]
 pub(crate) struct Sources {
     pub(crate) registry: Option<MemoryRegistry>,
     #[cfg(feature = "etcd")]
     pub(crate) etcd: Option<EtcdSource>,
+    #[cfg(feature = "dns")]
+    pub(crate) dns: Option<evenkeel_discover::DnsConfig>,
 }
 
 /// Where `etcd:///` targets find etcd: a configuration, for a connection of the channel's own, or an
@@ -46,7 +58,7 @@ impl From<evenkeel_etcd::Etcd> for EtcdSource {
 }
 
 impl Sources {
-    pub(crate) fn open(self, target: &Target) -> Result<Endpoints, BuildError> {
+    pub(crate) fn open(self, target: &Target) -> Result<Opened, BuildError> {
         let unused = self
             .authority_is_unused(target.scheme())
             .filter(|_| !target.authority().is_empty());
@@ -71,7 +83,7 @@ impl Sources {
                 &format!("{scheme}:{}", target.path()),
             )?]),
             "memory" => match self.registry {
-                Some(registry) => Ok(registry.watch(target.path()).map_err(Into::into).boxed()),
+                Some(registry) => Ok(opened(registry.watch(target.path()))),
                 None => Err(BuildError::NoRegistry {
                     target: target.to_string(),
                 }),
@@ -92,15 +104,47 @@ impl Sources {
                         source,
                     }
                 })?;
-                Ok(EtcdDiscover::watch(etcd, target.path())
-                    .map_err(Into::into)
-                    .boxed())
+                Ok(opened(EtcdDiscover::watch(etcd, target.path())))
             }
             #[cfg(not(feature = "etcd"))]
             "etcd" => Err(unknown(target, "the feature `etcd` is not enabled")),
+            #[cfg(feature = "dns")]
+            "dns" => {
+                use evenkeel_discover::DnsDiscover;
+
+                let source = DnsDiscover::for_target(target, self.dns.unwrap_or_default());
+                let source = source.map_err(|source| BuildError::Dns {
+                    target: target.to_string(),
+                    source,
+                })?;
+                let handle = source.handle();
+                Ok(Opened {
+                    resolve_now: Some(Box::new(move || handle.resolve_now())),
+                    ..opened(source)
+                })
+            }
+            #[cfg(not(feature = "dns"))]
+            "dns" => Err(unknown(target, "the feature `dns` is not enabled")),
+            #[cfg(feature = "file")]
+            "file" => {
+                use evenkeel_discover::{FileConfig, FileDiscover};
+
+                let (path, service) = match target.path().split_once('#') {
+                    Some((path, service)) => (path, Some(service.to_owned())),
+                    None => (target.path(), None),
+                };
+                let config = FileConfig {
+                    service,
+                    ..FileConfig::default()
+                };
+                // The slash before it ends the authority, and begins the path.
+                Ok(opened(FileDiscover::watch(format!("/{path}"), config)))
+            }
+            #[cfg(not(feature = "file"))]
+            "file" => Err(unknown(target, "the feature `file` is not enabled")),
             _ => Err(unknown(
                 target,
-                "known are etcd, memory, static and unix, and `discover` takes any stream",
+                "known are dns, etcd, file, memory, static and unix, and `discover` takes any stream",
             )),
         }
     }
@@ -115,6 +159,7 @@ impl Sources {
                 .etcd
                 .as_ref()
                 .map(|_| "the builder was told where etcd is"),
+            "file" => Some("a file is on this machine: write the target with three slashes"),
             "memory" | "static" | "unix" | "unix-abstract" => {
                 Some("write the target with three slashes")
             }
@@ -138,7 +183,14 @@ fn address(target: &Target, text: &str) -> Result<Address, BuildError> {
     })
 }
 
-fn fixed(addresses: Vec<Address>) -> Result<Endpoints, BuildError> {
+fn fixed(addresses: Vec<Address>) -> Result<Opened, BuildError> {
     let endpoints = addresses.into_iter().map(Endpoint::new);
-    Ok(StaticDiscover::new(endpoints).map_err(Into::into).boxed())
+    Ok(opened(StaticDiscover::new(endpoints)))
+}
+
+fn opened(source: impl Stream<Item = Result<Change, DiscoverError>> + Send + 'static) -> Opened {
+    Opened {
+        endpoints: source.map_err(Into::into).boxed(),
+        resolve_now: None,
+    }
 }
