@@ -1,11 +1,22 @@
 //! An etcd that loses its list, and servers that are well.
 
 use etcd_client::{Client, PutOptions, Txn, TxnOp};
-use evenkeel_discover::DiscoverError;
+use evenkeel_core::Endpoint;
+use evenkeel_discover::{DiscoverError, Registrar};
+use evenkeel_etcd::{Etcd, EtcdConfig, EtcdRegistrar, OnLoss, RegistrarConfig};
 use evenkeel_testkit::EtcdServer;
 use tokio::net::TcpListener;
 
-use crate::seen::{Seen, etcd, keeping, value};
+use crate::seen::{Seen, config, etcd, value};
+
+/// What is done about a loss by default.
+fn dialling(server: &EtcdServer) -> Etcd {
+    let config = EtcdConfig {
+        on_loss: OnLoss::default(),
+        ..config(server)
+    };
+    Etcd::new(config).unwrap()
+}
 
 /// Somebody who listens, and his key, under a lease of his own.
 struct Server {
@@ -53,7 +64,7 @@ async fn when_all_leases_are_revoked_only_the_dead_go() {
     };
     let mut client = etcd.client().await;
     let mut servers = servers::<5>(&mut client).await;
-    let mut seen = Seen::of(keeping(&etcd), "user");
+    let mut seen = Seen::of(dialling(&etcd), "user");
     seen.until("all of them", |seen| seen.list.len() == 5).await;
     let stats = seen.discover.stats();
 
@@ -88,7 +99,7 @@ async fn the_last_server_goes_when_it_stops_listening() {
     };
     let mut client = etcd.client().await;
     let server = Server::register(&mut client, "user/1").await;
-    let mut seen = Seen::of(keeping(&etcd), "user");
+    let mut seen = Seen::of(dialling(&etcd), "user");
     seen.until("the server", |seen| seen.list.len() == 1).await;
     let stats = seen.discover.stats();
     client.lease_revoke(server.lease).await.unwrap();
@@ -112,7 +123,7 @@ async fn a_single_deletion_is_believed_at_once() {
     };
     let mut client = etcd.client().await;
     let servers = servers::<3>(&mut client).await;
-    let mut seen = Seen::of(keeping(&etcd), "user");
+    let mut seen = Seen::of(dialling(&etcd), "user");
     seen.until("all of them", |seen| seen.list.len() == 3).await;
     client.delete("user/1", None).await.unwrap();
     seen.until("it is gone", |seen| seen.list.len() == 2).await;
@@ -128,7 +139,7 @@ async fn servers_that_say_goodbye_go_at_once_all_together() {
     };
     let mut client = etcd.client().await;
     let servers = servers::<2>(&mut client).await;
-    let mut seen = Seen::of(keeping(&etcd), "user");
+    let mut seen = Seen::of(dialling(&etcd), "user");
     seen.until("all of them", |seen| seen.list.len() == 2).await;
     for (n, server) in servers.iter().enumerate() {
         let address = server.address();
@@ -142,13 +153,35 @@ async fn servers_that_say_goodbye_go_at_once_all_together() {
 }
 
 #[tokio::test]
+async fn the_last_server_of_a_registrar_that_shuts_down_goes_at_once() {
+    let Some(etcd) = EtcdServer::start().await else {
+        return;
+    };
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let config = RegistrarConfig {
+        allow_loopback: true,
+        propagation_delay: std::time::Duration::ZERO,
+        ..RegistrarConfig::default()
+    };
+    let registrar = EtcdRegistrar::new(dialling(&etcd), config).unwrap();
+    let server = Endpoint::new(listener.local_addr().unwrap());
+    let _registration = registrar.register("user", server).unwrap();
+    let mut seen = Seen::of(dialling(&etcd), "user");
+    seen.until("the server", |seen| seen.list.len() == 1).await;
+    registrar.shutdown().await.unwrap();
+    seen.until("it is gone, though it listens", is_empty).await;
+    assert_eq!(seen.discover.stats().kept(), 0);
+    drop(listener);
+}
+
+#[tokio::test]
 async fn servers_that_change_their_keys_in_one_transaction_are_no_change() {
     let Some(etcd) = EtcdServer::start().await else {
         return;
     };
     let mut client = etcd.client().await;
     let servers = servers::<3>(&mut client).await;
-    let mut seen = Seen::of(keeping(&etcd), "user");
+    let mut seen = Seen::of(dialling(&etcd), "user");
     seen.until("all of them", |seen| seen.list.len() == 3).await;
     let moves = servers.iter().enumerate().flat_map(|(n, server)| {
         let new = value(&server.address(), 1);

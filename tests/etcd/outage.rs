@@ -173,7 +173,7 @@ async fn whom_an_etcd_without_its_data_misses_is_kept_for_a_while() {
     client.put("user/1", value(A, 1), None).await.unwrap();
     client.put("user/2", value(B, 1), None).await.unwrap();
     let both: &[&str] = &["10.0.0.1:80*1", "10.0.0.2:80*1"];
-    let mut seen = Seen::of(keeping(&server), "user");
+    let mut seen = Seen::of(Etcd::new(keeping(&server)).unwrap(), "user");
     seen.until_list(both).await;
     server.kill().await;
     server.wipe();

@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 
 use evenkeel_core::Endpoint;
 use evenkeel_discover::{Change, DiscoverError, EndpointKey};
-use evenkeel_etcd::{Etcd, EtcdConfig, EtcdDiscover, OnLoss};
+use evenkeel_etcd::{Etcd, EtcdConfig, EtcdDiscover, KeepLast, OnLoss};
 use evenkeel_testkit::{EtcdServer, within};
 use futures_util::StreamExt;
 
@@ -27,13 +27,16 @@ pub(crate) fn etcd(server: &EtcdServer) -> Etcd {
     Etcd::new(config(server)).unwrap()
 }
 
-/// As [`etcd`], but for what is done about a loss: that is the default.
-pub(crate) fn keeping(server: &EtcdServer) -> Etcd {
-    let config = EtcdConfig {
-        on_loss: OnLoss::default(),
-        ..config(server)
+/// As [`etcd`], but what is lost is kept. Nobody is dialled: who knows what answers at these addresses.
+pub(crate) fn keeping(server: &EtcdServer) -> EtcdConfig {
+    let keep = KeepLast {
+        probe_every: std::time::Duration::MAX,
+        ..KeepLast::default()
     };
-    Etcd::new(config).unwrap()
+    EtcdConfig {
+        on_loss: OnLoss::KeepLast(keep),
+        ..config(server)
+    }
 }
 
 /// What the Go client writes for a server with this weight.

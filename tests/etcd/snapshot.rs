@@ -8,7 +8,7 @@ use evenkeel_etcd::{Etcd, EtcdConfig};
 use evenkeel_testkit::{EtcdServer, Log, eventually};
 use tempfile::TempDir;
 
-use crate::seen::{A, B, Seen, config, value};
+use crate::seen::{A, B, Seen, config, keeping, value};
 
 fn with_snapshot(server: &EtcdServer, folder: &Path) -> Seen {
     let config = EtcdConfig {
@@ -72,6 +72,35 @@ async fn a_client_that_starts_while_etcd_is_down_has_the_last_list() {
     .await;
     let mut files = fs::read_dir(folder.path()).unwrap();
     assert!(files.next().is_some() && files.next().is_none(), "only it");
+}
+
+#[tokio::test]
+async fn an_etcd_that_comes_back_without_its_data_does_not_empty_the_list_either() {
+    let Some((mut server, folder)) = written().await else {
+        return;
+    };
+    server.kill().await;
+    server.wipe();
+    let config = EtcdConfig {
+        snapshot: Some(folder.path().to_owned()),
+        ..keeping(&server)
+    };
+    let mut seen = Seen::of(Etcd::new(config).unwrap(), "user");
+    seen.until_list(&["10.0.0.1:80*1", "10.0.0.2:80*1"]).await;
+    server.start_again().await;
+    let stats = seen.discover.stats();
+    let watched = eventually("the empty one is watched", || stats.stale_since().is_none());
+    seen.meanwhile(watched).await;
+    assert_eq!((seen.list.len(), stats.kept()), (2, 2));
+    let mut client = server.client().await;
+    client.put("user/new", value(A, 7), None).await.unwrap();
+    seen.until_list(&["10.0.0.1:80*7", "10.0.0.2:80*1"]).await;
+    assert_eq!(stats.kept(), 1);
+    let text = fs::read_to_string(file(folder.path())).unwrap();
+    assert!(
+        text.contains("user/2"),
+        "what is left is not written: {text}"
+    );
 }
 
 #[tokio::test]
