@@ -50,7 +50,7 @@ struct Entry {
 
 /// Who is reached: equal exactly when [`Endpoint::reaches_the_same_server_as`] says so.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct Server {
+pub(crate) struct Server {
     addresses: SmallVec<[Address; 1]>,
     authority: Option<Box<str>>,
 }
@@ -63,7 +63,7 @@ struct Claims {
 }
 
 impl Server {
-    fn of(endpoint: &Endpoint) -> Self {
+    pub(crate) fn of(endpoint: &Endpoint) -> Self {
         let mut addresses: SmallVec<_> = endpoint.addresses().iter().cloned().collect();
         addresses.sort_unstable();
         Self {

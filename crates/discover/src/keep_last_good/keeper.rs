@@ -1,10 +1,11 @@
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::time::Instant;
 
 use evenkeel_core::Endpoint;
 use indexmap::IndexSet;
 
 use super::KeepLastGoodConfig;
+use crate::set::Server;
 use crate::{Change, EndpointKey};
 
 /// Decides which losses of a source to believe. Pure.
@@ -58,11 +59,13 @@ impl Keeper {
         match change {
             Change::Insert(key, endpoint) => {
                 self.leaving.swap_remove(&key);
-                self.held.remove(&key);
-                let same = self
-                    .held
-                    .extract_if(|_, held| held.endpoint.reaches_the_same_server_as(&endpoint));
-                let same: Vec<_> = same.map(|(key, _)| Change::Remove(key)).collect();
+                let is_same = |held: &Held| held.endpoint.reaches_the_same_server_as(&endpoint);
+                let mut same = Vec::new();
+                // Looked for only if it is not there under its own key: no other one has it then.
+                if !self.held.remove(&key).is_some_and(|held| is_same(&held)) {
+                    let others = self.held.extract_if(|_, held| is_same(held));
+                    same.extend(others.map(|(key, _)| Change::Remove(key)));
+                }
                 self.listed.insert(key.clone(), endpoint.clone());
                 [Change::Insert(key, endpoint)]
                     .into_iter()
@@ -85,20 +88,26 @@ impl Keeper {
         while self.recent.front().is_some_and(|(at, _)| is_old(*at)) {
             self.recent.pop_front();
         }
-        let leaving = std::mem::take(&mut self.leaving);
-        if leaving.is_empty() {
-            return Vec::new();
+        let mut leaving = std::mem::take(&mut self.leaving);
+        let mut believed = Vec::new();
+        if self.is_too_much(leaving.len()) {
+            believed = self.renamed(&leaving);
+            for key in &believed {
+                leaving.swap_remove(key);
+                self.listed.remove(key);
+            }
         }
         if self.is_too_much(leaving.len()) {
             self.losses += 1;
             self.hold(leaving, now);
-            return Vec::new();
+        } else if !leaving.is_empty() {
+            self.recent.push_back((now, leaving.len()));
+            for key in leaving {
+                self.listed.remove(&key);
+                believed.push(key);
+            }
         }
-        self.recent.push_back((now, leaving.len()));
-        let believed = leaving.into_iter().inspect(|key| {
-            self.listed.remove(key);
-        });
-        believed.map(Change::Remove).collect()
+        believed.into_iter().map(Change::Remove).collect()
     }
 
     /// The source cannot be asked.
@@ -147,8 +156,22 @@ impl Keeper {
         held.chain(self.down_since).min()
     }
 
+    /// Of those who leave, the keys whose servers stay under another one: nobody is lost.
+    fn renamed(&self, leaving: &IndexSet<EndpointKey>) -> Vec<EndpointKey> {
+        let stay = self
+            .listed
+            .iter()
+            .filter(|(key, _)| !leaving.contains(*key));
+        let stay: HashSet<_> = stay.map(|(_, endpoint)| Server::of(endpoint)).collect();
+        let stays = |key: &&EndpointKey| {
+            let endpoint = self.listed.get(*key);
+            endpoint.is_some_and(|endpoint| stay.contains(&Server::of(endpoint)))
+        };
+        leaving.iter().filter(stays).cloned().collect()
+    }
+
     fn is_too_much(&self, leaving: usize) -> bool {
-        if self.config.accept_empty {
+        if leaving == 0 || self.config.accept_empty {
             return false;
         }
         let recent: usize = self.recent.iter().map(|(_, count)| count).sum();

@@ -94,6 +94,23 @@ async fn who_is_held_back_comes_back_under_another_key() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_gets_another_key_is_not_lost() {
+    let (say, source) = script();
+    let max_loss = 0.0;
+    let mut kept = source.keep_last_good(KeepLastGoodConfig {
+        max_loss,
+        ..config()
+    });
+    fleet(2).for_each(|item| say.send(item).unwrap());
+    said(&mut kept);
+    for item in [remove("k1"), insert("n1", 1, ""), remove("k2")] {
+        say.send(item).unwrap();
+    }
+    assert_eq!(said(&mut kept), ["+n1=1", "-k1"]);
+    assert_eq!((kept.stats().held(), kept.stats().losses()), (1, 1));
+}
+
+#[tokio::test(start_paused = true)]
 async fn time_stands_still_while_the_source_is_out() {
     let (say, source) = script();
     let mut kept = source.keep_last_good(config());
