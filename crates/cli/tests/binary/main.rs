@@ -8,4 +8,5 @@ mod docs;
 mod doctor;
 mod ran;
 mod registry;
+mod tls;
 mod watch;
