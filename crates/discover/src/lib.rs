@@ -40,6 +40,7 @@
 //! # The other side
 //!
 //! A server writes itself into a registry through a [`Registrar`] and holds a [`Registration`].
+//! [`Serve`] does that for it, from the first call it can take to the last.
 //!
 //! # Example
 //!
@@ -80,6 +81,7 @@ mod lookup;
 mod memory;
 mod merge;
 mod register;
+mod serve;
 mod set;
 mod source;
 #[cfg(test)]
@@ -99,7 +101,13 @@ pub use key::EndpointKey;
 pub use lookup::{CacheConfig, CacheStats, DiscoverCache};
 pub use memory::{MemoryDiscover, MemoryLease, MemoryRegistry};
 pub use merge::MergeDiscover;
-pub use register::{Control, Presence, RegisterError, Registrar, Registration, RegistrationState};
+pub use register::{
+    Advertise, AdvertiseError, Advertised, AdvertisedBy, Control, Presence, RegisterError,
+    Registrar, Registrars, Registration, RegistrationState,
+};
+#[cfg(feature = "signal")]
+pub use serve::shutdown_signal;
+pub use serve::{Serve, ServeConfig, ServeError, Served, Stop};
 pub use set::EndpointSet;
 
 /// What a source says of one endpoint.

@@ -1,8 +1,12 @@
+mod advertise;
 mod error;
+mod registrars;
 mod registration;
 mod state;
 
+pub use advertise::{Advertise, AdvertiseError, Advertised, AdvertisedBy};
 pub use error::RegisterError;
+pub use registrars::Registrars;
 pub use registration::{Control, Registration};
 pub use state::{Presence, RegistrationState};
 
@@ -38,4 +42,10 @@ pub trait Registrar: Send + Sync + fmt::Debug {
     /// Only for what waiting does not mend: an address that no client could dial, an endpoint
     /// that the registry's format cannot express, a registrar that was shut down.
     fn register(&self, service: &str, endpoint: Endpoint) -> Result<Registration, RegisterError>;
+
+    /// Where the registry is, as `host:port`s: a server that listens on all its addresses is
+    /// registered under the one from which it reaches them ([`Advertise`]). Default nowhere.
+    fn reached_at(&self) -> Vec<String> {
+        Vec::new()
+    }
 }

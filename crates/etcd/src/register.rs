@@ -230,6 +230,13 @@ impl Registrar for EtcdRegistrar {
         };
         Ok(Registration::new(owned, state).with_patience(config.shutdown_timeout))
     }
+
+    fn reached_at(&self) -> Vec<String> {
+        let endpoints = self.inner.etcd.config().endpoints.iter();
+        let uris = endpoints.filter_map(|endpoint| endpoint.parse::<http::Uri>().ok());
+        let place = |uri: http::Uri| Some(format!("{}:{}", uri.host()?, uri.port_u16()?));
+        uris.filter_map(place).collect()
+    }
 }
 
 fn encode(etcd: &Etcd, service: &str, endpoint: &Endpoint) -> Result<Values, RegisterError> {

@@ -54,7 +54,7 @@ pub use evenkeel_core::{
 pub use evenkeel_discover as discover;
 #[cfg(feature = "dns")]
 pub use evenkeel_discover::DnsConfig;
-pub use evenkeel_discover::MemoryRegistry;
+pub use evenkeel_discover::{MemoryRegistry, Registrars, Serve, ServeConfig};
 #[cfg(feature = "etcd")]
 pub use evenkeel_etcd as etcd;
 pub use evenkeel_policy as policy;
@@ -84,3 +84,7 @@ struct Health;
 #[cfg(all(doctest, feature = "etcd"))]
 #[doc = include_str!("../../../docs/discovery.md")]
 struct DiscoveryPage;
+
+#[cfg(all(doctest, feature = "etcd", feature = "signal"))]
+#[doc = include_str!("../../../docs/registration.md")]
+struct Registration;

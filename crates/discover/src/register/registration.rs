@@ -163,6 +163,15 @@ impl Registration {
         self.control.present(Presence::Listed)
     }
 
+    pub(crate) const fn patience(&self) -> Duration {
+        self.patience
+    }
+
+    /// Begins what [`Self::deregister`] waits for.
+    pub(crate) fn leave(&self) {
+        self.control.deregister();
+    }
+
     /// Takes the entry out of the registry and waits until it is gone, 3 s at most (or what the
     /// registrar says).
     ///
