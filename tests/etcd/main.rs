@@ -12,6 +12,7 @@ mod members;
 mod outage;
 mod register;
 mod seen;
+mod serve;
 mod share;
 mod snapshot;
 mod tls;
