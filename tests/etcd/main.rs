@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a test panics when its set-up fails")]
 
 mod auth;
+mod combined;
 mod discover;
 mod doctor;
 mod layouts;
