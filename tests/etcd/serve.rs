@@ -16,7 +16,7 @@ use evenkeel_testkit::pb::{
 use evenkeel_testkit::{EtcdServer, eventually, within};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
-use tokio::task::{JoinHandle, JoinSet};
+use tokio::task::JoinSet;
 use tonic::codegen::BoxStream;
 use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
@@ -84,7 +84,7 @@ fn registrar(server: &EtcdServer) -> EtcdRegistrar {
 struct Process {
     stop: oneshot::Sender<()>,
     answered: Arc<AtomicUsize>,
-    main: JoinHandle<Result<Served, ServeError>>,
+    main: JoinSet<Result<Served, ServeError>>,
 }
 
 impl Process {
@@ -93,7 +93,8 @@ impl Process {
         let users = Users::default();
         let answered = Arc::clone(&users.answered);
         let (stop, stopped) = oneshot::channel();
-        let main = tokio::spawn(async move {
+        let mut main = JoinSet::new();
+        main.spawn(async move {
             let bound = listener.local_addr().unwrap();
             let registrars = Registrars::new().with("etcd", Arc::new(registrar));
             let serve = Serve::new(&registrars, "user").until(async { drop(stopped.await) });
@@ -118,10 +119,10 @@ impl Process {
         eventually("the server is used", used).await;
     }
 
-    async fn end(self) -> Served {
+    async fn end(mut self) -> Served {
         self.stop.send(()).unwrap();
-        let ended = within("the server ends", self.main);
-        ended.await.unwrap().unwrap()
+        let ended = within("the server ends", self.main.join_next());
+        ended.await.unwrap().unwrap().unwrap()
     }
 }
 
@@ -172,10 +173,10 @@ async fn a_rolling_restart_fails_no_call() {
     for process in &processes {
         process.is_used().await;
     }
-    for n in 0..3 {
+    for process in &mut processes {
         let next = Process::start(registrar(&server)).await;
         next.is_used().await;
-        let old = std::mem::replace(&mut processes[n], next);
+        let old = std::mem::replace(process, next);
         let served = old.end().await;
         assert!(served.deregistered && served.drained, "{served:?}");
     }

@@ -1,14 +1,18 @@
+mod config;
 mod lease;
 mod ledger;
+mod owned;
 mod requests;
 mod schedule;
 mod worker;
 
+pub use config::RegistrarConfig;
+
 use std::sync::Arc;
 use std::time::Duration;
 
-use evenkeel_core::{Availability, Endpoint, Metadata};
-use evenkeel_discover::{Control, Presence, RegisterError, Registrar, Registration};
+use evenkeel_core::Endpoint;
+use evenkeel_discover::{RegisterError, Registrar, Registration};
 use parking_lot::Mutex;
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
@@ -16,9 +20,9 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout_at};
 use tracing::{info, warn};
 
-use crate::config::LONGEST;
-use crate::{CodecError, Etcd, EtcdError};
-use ledger::{Denied, Ledger, Values};
+use crate::{Etcd, EtcdError};
+use ledger::Ledger;
+use owned::{Owned, encode};
 use requests::CHUNK;
 use worker::{GOODBYE, Worker, say_goodbye};
 
@@ -68,66 +72,6 @@ use worker::{GOODBYE, Worker, say_goodbye};
 #[derive(Clone, Debug)]
 pub struct EtcdRegistrar {
     inner: Arc<Inner>,
-}
-
-/// How servers are registered.
-#[derive(Clone, Debug)]
-#[expect(clippy::exhaustive_structs, reason = "plain data")]
-pub struct RegistrarConfig {
-    /// How long a key outlives the process that wrote it. Default 10 s; 2 s to 1 h, rounded up to
-    /// whole seconds. etcd may grant more than was asked for.
-    pub ttl: Duration,
-    /// Whether loopback addresses and Unix sockets may be registered: for tests and demos on one
-    /// machine. Default no.
-    pub allow_loopback: bool,
-    /// The longest time between two attempts to reach etcd. Each delay is random, from nothing up
-    /// to 0.5 s at first and to this in the end; while the lease lives, up to half of what is left
-    /// of it. Never more than 10 s, nor than half of `ttl`: an etcd that comes back gives
-    /// every lease its whole time again, and whoever returns within that time was never gone for
-    /// its clients. Default 30 s; more than 0.
-    pub max_backoff: Duration,
-    /// How long [`EtcdRegistrar::shutdown`] waits after the servers were taken out, for clients to
-    /// hear of it. Default 1 s; 0 does not wait.
-    pub propagation_delay: Duration,
-    /// The longest that [`EtcdRegistrar::shutdown`] and [`Registration::deregister`] wait for an
-    /// etcd that does not answer. Default 3 s; more than a year is taken for a year.
-    pub shutdown_timeout: Duration,
-}
-
-impl Default for RegistrarConfig {
-    fn default() -> Self {
-        Self {
-            ttl: Duration::from_secs(10),
-            allow_loopback: false,
-            max_backoff: Duration::from_secs(30),
-            propagation_delay: Duration::from_secs(1),
-            shutdown_timeout: Duration::from_secs(3),
-        }
-    }
-}
-
-impl RegistrarConfig {
-    fn check(&self) -> Result<(), EtcdError> {
-        let bounds = Duration::from_secs(2)..=Duration::from_secs(3600);
-        if !bounds.contains(&self.ttl) {
-            let reason = format!("{:?} is not between 2 s and 1 h", self.ttl);
-            return Err(EtcdError::config("ttl", reason));
-        }
-        if self.max_backoff.is_zero() {
-            return Err(EtcdError::config("max_backoff", "0 s is too short"));
-        }
-        Ok(())
-    }
-
-    /// With times that can be added to any present; `ttl` is bounded already.
-    fn bounded(self) -> Self {
-        Self {
-            max_backoff: self.max_backoff.min(self.ttl / 2),
-            propagation_delay: self.propagation_delay.min(LONGEST),
-            shutdown_timeout: self.shutdown_timeout.min(LONGEST),
-            ..self
-        }
-    }
 }
 
 #[derive(Debug)]
@@ -239,25 +183,6 @@ impl Registrar for EtcdRegistrar {
     }
 }
 
-fn encode(etcd: &Etcd, service: &str, endpoint: &Endpoint) -> Result<Values, RegisterError> {
-    let codec = &etcd.config().codec;
-    let listed = codec.encode(service, endpoint);
-    let listed = listed.map_err(|error| RegisterError::encode(endpoint, error))?;
-    let metadata = endpoint.metadata().clone();
-    let draining = metadata.with_availability(Availability::Draining);
-    let draining = endpoint.clone().with_metadata(draining);
-    let key = codec.key(service, endpoint);
-    // Only what clients would read as that is a word for it.
-    let readable = |value: &Vec<u8>| {
-        let decoded = codec.decode(service, &key, value).ok().flatten();
-        decoded.is_some_and(|it| it.endpoint.metadata().availability == Availability::Draining)
-    };
-    Ok(Values {
-        listed,
-        draining: codec.encode(service, &draining).ok().filter(readable),
-    })
-}
-
 impl Inner {
     /// Starts the worker unless it is running; also when its runtime has ended in the meantime.
     fn start(&self, runtime: &Handle) {
@@ -318,56 +243,6 @@ impl Inner {
             self.etcd.discard(connection.generation(), error).await;
         }
         revoked.map(drop)
-    }
-}
-
-/// One registration's hold on its key.
-struct Owned {
-    inner: Arc<Inner>,
-    service: String,
-    endpoint: Endpoint,
-    key: String,
-    id: u64,
-}
-
-impl Owned {
-    fn done(&self, done: Result<(), Denied>) -> Result<(), RegisterError> {
-        match done {
-            Ok(()) => {
-                self.inner.shared.changed.notify_one();
-                Ok(())
-            }
-            Err(Denied::Ended) => Err(RegisterError::Ended),
-            Err(Denied::NoWord) => {
-                let missing = CodecError::no_place("a server that is draining");
-                Err(RegisterError::encode(&self.endpoint, missing))
-            }
-        }
-    }
-}
-
-impl Control for Owned {
-    fn update(&self, metadata: Metadata) -> Result<(), RegisterError> {
-        let endpoint = self.endpoint.clone().with_metadata(metadata);
-        let values = encode(&self.inner.etcd, &self.service, &endpoint)?;
-        let mut ledger = self.inner.shared.ledger.lock();
-        let done = ledger.update(&self.key, self.id, values);
-        drop(ledger);
-        self.done(done)
-    }
-
-    fn present(&self, presence: Presence) -> Result<(), RegisterError> {
-        let mut ledger = self.inner.shared.ledger.lock();
-        let done = ledger.present(&self.key, self.id, presence);
-        drop(ledger);
-        self.done(done)
-    }
-
-    fn deregister(&self) {
-        let shared = &self.inner.shared;
-        if shared.ledger.lock().leave(&self.key, self.id) {
-            shared.changed.notify_one();
-        }
     }
 }
 

@@ -70,3 +70,16 @@ async fn after_shutdown_nothing_is_registered() {
     let refused = registrar.register("user", endpoint("10.0.0.1:80"));
     assert!(matches!(refused, Err(RegisterError::Ended)));
 }
+
+#[test]
+fn a_server_is_found_by_the_way_to_its_etcd() {
+    let endpoints = ["http://10.0.0.9:2379", "http://[fd00::9]:2379"];
+    let config = EtcdConfig {
+        endpoints: endpoints.map(str::to_owned).into(),
+        ..EtcdConfig::default()
+    };
+    let etcd = Etcd::new(config).unwrap();
+    let registrar = EtcdRegistrar::new(etcd, RegistrarConfig::default()).unwrap();
+    let places = registrar.reached_at();
+    assert_eq!(places, ["10.0.0.9:2379", "[fd00::9]:2379"]);
+}
