@@ -204,6 +204,7 @@ async fn a_wrong_password_is_told_at_once_and_seldom_sent() {
     let mut root = with_app(&server).await;
     put(&server, "user/1", &value(B, 1)).await;
     let etcd = Etcd::new(as_app(&server, "wrong")).unwrap();
+    let start = tokio::time::Instant::now();
     let (_registrar, registration) = register(&etcd, Duration::from_secs(3));
     let mut discoveries: Vec<_> = (0..4).map(|_| Seen::of(etcd.clone(), "user")).collect();
     for seen in &mut discoveries {
@@ -217,6 +218,11 @@ async fn a_wrong_password_is_told_at_once_and_seldom_sent() {
     within("the registrar is told", states.wait_for(is_retrying))
         .await
         .unwrap();
+    let refused = "grpc_server_handled_total{grpc_code=\"InvalidArgument\",\
+                   grpc_method=\"Authenticate\"";
+    let refused = server.metric(refused).await;
+    let allowed = 1.0 + start.elapsed().as_secs_f64() / 5.0;
+    assert!((1.0..=allowed).contains(&refused), "{refused} times");
     // The password becomes right while they wait.
     root.user_change_password("app", "wrong").await.unwrap();
     let mut seen = discoveries.swap_remove(0);

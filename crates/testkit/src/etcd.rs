@@ -110,6 +110,20 @@ impl EtcdServer {
         compacted.expect("a revision of the past");
     }
 
+    /// The sum of etcd's metrics whose name, with labels, starts like this.
+    ///
+    /// # Panics
+    ///
+    /// When etcd does not serve.
+    pub async fn metric(&self, start: &str) -> f64 {
+        let metrics = process::get(self.ports.client, "/metrics").await;
+        let metrics = metrics.expect("etcd serves");
+        let lines = metrics.lines().filter(|line| line.starts_with(start));
+        lines
+            .filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok())
+            .sum()
+    }
+
     /// Stops etcd in order (SIGTERM).
     ///
     /// # Panics

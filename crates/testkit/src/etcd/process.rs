@@ -239,10 +239,15 @@ fn milliseconds(time: Duration) -> String {
 
 /// What etcd answers to `GET /health`; since 3.4 that includes a read through the leader.
 async fn health(port: u16) -> std::io::Result<bool> {
+    Ok(get(port, "/health").await?.contains(r#""health":"true""#))
+}
+
+/// What etcd answers by HTTP.
+pub(super) async fn get(port: u16, path: &str) -> std::io::Result<String> {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).await?;
-    let request = b"GET /health HTTP/1.1\r\nHost: etcd\r\nConnection: close\r\n\r\n";
-    stream.write_all(request).await?;
+    let request = format!("GET {path} HTTP/1.1\r\nHost: etcd\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer).await?;
-    Ok(answer.contains(r#""health":"true""#))
+    Ok(answer)
 }
