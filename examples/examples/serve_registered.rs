@@ -21,8 +21,13 @@ use tonic::{Request, Response, Status, Streaming};
 async fn main() -> Result<(), Box<dyn Error>> {
     // `EtcdRegistrar`, or several of them in `Registrars`, go here just as well.
     let registry = MemoryRegistry::new();
-    let channel = Channel::builder("memory:///user-service").registry(&registry);
-    let mut client = UserServiceClient::new(channel.build()?);
+    // The first call comes before the server has registered, and waits for it.
+    let channel = Channel::builder("memory:///user-service")
+        .registry(&registry)
+        .service_config(r#"{"methodConfig": [{"name": [{}], "waitForReady": true}]}"#)
+        .build()?;
+    let mut client = UserServiceClient::new(channel);
+    let mut failed = 0;
     // A real server has `evenkeel::discover::shutdown_signal()`: SIGTERM and Ctrl-C.
     let calls = async {
         for id in 0..100 {
@@ -30,6 +35,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
             request.set_timeout(Duration::from_secs(5));
             if let Err(status) = client.get_by_id(request).await {
                 eprintln!("call {id}: {status}");
+                failed += 1;
             }
         }
     };
@@ -46,7 +52,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let served = serve.run(bound, |stop| {
         server.serve_with_incoming_shutdown(TcpIncoming::from(listener), stop)
     });
-    println!("{:?}", served.await?);
+    let served = served.await?;
+    println!("{served:?}, and {failed} of 100 calls have failed");
+    assert!(failed == 0 && served.deregistered && served.drained);
     Ok(())
 }
 
