@@ -1,16 +1,17 @@
 //! Discoveries of one service over clones of one `Etcd`.
 
 use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
 
 use evenkeel::Channel;
 use evenkeel_discover::DiscoverError;
-use evenkeel_etcd::{Etcd, EtcdDiscover};
+use evenkeel_etcd::{Etcd, EtcdConfig, EtcdDiscover};
 use evenkeel_testkit::{EtcdServer, eventually, within};
 use futures_util::StreamExt;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::seen::{A, B, Seen, etcd, value};
+use crate::seen::{A, B, Seen, config, etcd, value};
 
 /// How many watches etcd says it serves.
 async fn watchers(server: &EtcdServer) -> f64 {
@@ -184,7 +185,7 @@ fn when_the_runtime_that_drives_it_ends_another_one_does() {
 
 #[test]
 fn without_a_runtime_it_says_so_and_does_not_panic() {
-    let etcd = Etcd::new(evenkeel_etcd::EtcdConfig::default()).unwrap();
+    let etcd = Etcd::new(EtcdConfig::default()).unwrap();
     let mut discover = EtcdDiscover::watch(etcd, "user");
     let mut cx = Context::from_waker(Waker::noop());
     let Poll::Ready(Some(Err(report))) = discover.poll_next_unpin(&mut cx) else {
@@ -213,4 +214,29 @@ async fn its_task_ends_with_the_last_of_them() {
     two.until_list(&["10.0.0.1:80*1"]).await;
     drop((two, client, etcd));
     eventually("all tasks end", || tasks.num_alive_tasks() <= before).await;
+}
+
+#[tokio::test]
+async fn changes_that_follow_each_other_quickly_are_told_together() {
+    let Some(server) = EtcdServer::start().await else {
+        return;
+    };
+    let mut client = server.client().await;
+    client.put("user/1", value(A, 0), None).await.unwrap();
+    let coalesce = Duration::from_secs(1);
+    let etcd = Etcd::new(EtcdConfig {
+        coalesce,
+        ..config(&server)
+    });
+    let mut seen = Seen::of(etcd.unwrap(), "user");
+    seen.until_list(&["10.0.0.1:80*0"]).await;
+    let begin = Instant::now();
+    for weight in 1..=100 {
+        client.put("user/1", value(A, weight), None).await.unwrap();
+    }
+    seen.until_list(&["10.0.0.1:80*100"]).await;
+    // One telling for each second that this took, however slow the machine is.
+    let most = 2 + begin.elapsed().as_secs();
+    let told = seen.changes - 1;
+    assert!(told as u64 <= most, "{told} tellings of 100 changes");
 }

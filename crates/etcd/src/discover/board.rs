@@ -67,8 +67,8 @@ impl From<State> for News {
 }
 
 impl Board {
-    /// Takes the news; gives those who wait for them.
-    pub(super) fn publish(&mut self, news: News) -> Waited {
+    /// Takes the news; nobody is told until [`Self::waiting`] are woken.
+    pub(super) fn publish(&mut self, news: News) {
         for change in news.changes {
             self.changes += 1;
             let key = match change {
@@ -97,6 +97,10 @@ impl Board {
             }
             None => {}
         }
+    }
+
+    /// Those who wait for news.
+    pub(super) fn waiting(&mut self) -> Waited {
         self.waiters.take()
     }
 

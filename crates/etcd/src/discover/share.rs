@@ -1,13 +1,15 @@
 use std::collections::HashMap;
+use std::convert::Infallible;
 use std::panic::resume_unwind;
 use std::sync::{Arc, Weak};
 use std::task::Context;
+use std::time::Duration;
 
 use evenkeel_discover::DiscoverError;
 use parking_lot::Mutex;
 use tokio::runtime::Handle;
 use tokio::task::JoinSet;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep_until};
 
 use super::board::{Board, View};
 use super::watcher::Watcher;
@@ -101,17 +103,17 @@ impl Share {
         if std::mem::replace(&mut self.board.lock().driven, true) {
             return Ok(());
         }
-        let driver = Driver(Arc::clone(&self.board));
+        let driver = Driver {
+            board: Arc::clone(&self.board),
+            coalesce: self.etcd.config().coalesce,
+            told_at: None,
+            untold: false,
+        };
         let watcher = Arc::clone(&self.watcher);
         let drive = async move {
             // Dropped last, so that the watcher is free for whoever is woken.
-            let driver = driver;
-            let mut watcher = watcher.lock().await;
-            loop {
-                let news = watcher.next().await;
-                let waiting = driver.0.lock().publish(news);
-                waiting.wake();
-            }
+            let mut driver = driver;
+            match driver.drive(&mut *watcher.lock().await).await {}
         };
         tasks.spawn_on(drive, &runtime);
         Ok(())
@@ -125,11 +127,52 @@ pub(super) struct NoRuntime;
 
 /// A task's hold on the board. When it ends although the discovery goes on, because its runtime
 /// was shut down, another follower's runtime takes over.
-struct Driver(Arc<Mutex<Board>>);
+struct Driver {
+    board: Arc<Mutex<Board>>,
+    /// The least time between two tellings.
+    coalesce: Duration,
+    told_at: Option<Instant>,
+    /// Whether there is news that nobody was woken for.
+    untold: bool,
+}
+
+impl Driver {
+    /// Brings the news to the board: the first at once, what follows soon after it together.
+    async fn drive(&mut self, watcher: &mut Watcher) -> Infallible {
+        loop {
+            let next = watcher.next();
+            tokio::pin!(next);
+            let news = loop {
+                let due = self.due();
+                tokio::select! {
+                    news = &mut next => break news,
+                    () = sleep_until(due), if self.untold => self.tell(),
+                }
+            };
+            self.board.lock().publish(news);
+            self.untold = true;
+            if self.due() <= Instant::now() {
+                self.tell();
+            }
+        }
+    }
+
+    fn due(&self) -> Instant {
+        let told_at = self.told_at.map(|told_at| told_at + self.coalesce);
+        told_at.unwrap_or_else(Instant::now)
+    }
+
+    fn tell(&mut self) {
+        self.told_at = Some(Instant::now());
+        self.untold = false;
+        let waiting = self.board.lock().waiting();
+        waiting.wake();
+    }
+}
 
 impl Drop for Driver {
     fn drop(&mut self) {
-        let waiting = self.0.lock().abandon();
+        let waiting = self.board.lock().abandon();
         waiting.wake();
     }
 }

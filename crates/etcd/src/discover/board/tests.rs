@@ -20,7 +20,8 @@ fn remove(n: u16) -> Change {
 
 fn publish(board: &mut Board, changes: impl Into<Vec<Change>>, state: Option<State>) {
     let changes = changes.into();
-    board.publish(News { changes, state }).wake();
+    board.publish(News { changes, state });
+    board.waiting().wake();
 }
 
 fn down() -> Option<State> {
