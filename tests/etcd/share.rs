@@ -1,7 +1,7 @@
 //! Discoveries of one service over clones of one `Etcd`.
 
 use std::task::{Context, Poll, Waker};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use evenkeel::Channel;
 use evenkeel_discover::DiscoverError;
@@ -10,6 +10,7 @@ use evenkeel_testkit::{EtcdServer, eventually, within};
 use futures_util::StreamExt;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::time::Instant;
 
 use crate::seen::{A, B, Seen, config, etcd, value};
 
