@@ -237,6 +237,17 @@ impl Etcd {
         request: impl Future<Output = Result<T, etcd_client::Error>>,
     ) -> Result<T, EtcdError> {
         let within = self.shared.config.request_timeout;
+        self.answer_within(within, action, request).await
+    }
+
+    /// The answer to a request that has less time than others.
+    pub(crate) async fn answer_within<T>(
+        &self,
+        within: Duration,
+        action: &'static str,
+        request: impl Future<Output = Result<T, etcd_client::Error>>,
+    ) -> Result<T, EtcdError> {
+        let within = within.min(self.shared.config.request_timeout);
         let answer = timeout(within, request).await;
         let mut in_use = self.shared.in_use.lock();
         match answer {

@@ -73,10 +73,10 @@ impl Lease {
         Instant::now() + self.ttl.mul_f64(jitter / 3.0)
     }
 
-    /// Renews it.
+    /// Renews it; gives up in time for another member to do it.
     pub(super) async fn renew(&mut self, etcd: &Etcd) -> Result<(), EtcdError> {
         let asked = Instant::now();
-        let renewed = etcd.answer(RENEW, async {
+        let renewed = etcd.answer_within(self.ttl / 3, RENEW, async {
             self.keeper.keep_alive().await?;
             self.stream.message().await
         });

@@ -81,14 +81,19 @@ impl Worker {
     /// Holds lease and keys until something fails.
     async fn hold(&mut self) -> Result<Infallible, EtcdError> {
         let mut connection = self.etcd.connection().await?;
-        let Err(error) = self.hold_on(&mut connection.client).await;
+        let generation = connection.generation();
+        let Err(error) = self.hold_on(&mut connection.client, generation).await;
         if !error.is_not_found() {
-            self.etcd.discard(connection.generation(), &error).await;
+            self.etcd.discard(generation, &error).await;
         }
         Err(error)
     }
 
-    async fn hold_on(&mut self, client: &mut Client) -> Result<Infallible, EtcdError> {
+    async fn hold_on(
+        &mut self,
+        client: &mut Client,
+        generation: usize,
+    ) -> Result<Infallible, EtcdError> {
         let mut lease = self.lease(client).await?;
         self.lease_until = Some(lease.until());
         let mut renew_at = lease.renew_at();
@@ -108,6 +113,8 @@ impl Worker {
                     self.verify(client).await?;
                 }
                 error = lease.broken() => return Err(error),
+                // Sooner than the next renewal, when somebody else has noticed.
+                error = self.etcd.lost(generation) => return Err(error),
                 () = self.shared.changed.notified() => {}
                 () = sleep_until(retry_at.unwrap_or(renew_at)), if retry_at.is_some() => {}
             }
