@@ -44,6 +44,7 @@ matrix![
     replaced_by_an_empty_cluster,
     keys_deleted_by_hand,
     all_leases_revoked,
+    tokens_expire,
     a_value_makes_no_sense,
     a_neighbour_has_the_prefix,
 ];

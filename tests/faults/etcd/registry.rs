@@ -1,7 +1,12 @@
-use etcd_client::Client;
-use evenkeel::etcd::EtcdConfig;
+use std::time::Duration;
+
+use etcd_client::{Client, ConnectOptions};
+use evenkeel::etcd::{Credentials, EtcdConfig};
 use evenkeel_testkit::EtcdServer;
 use evenkeel_testkit::etcd::{Backup, EtcdCluster};
+
+/// Name and password.
+const ROOT: &str = "root";
 
 /// How many members etcd has.
 #[derive(Clone, Copy, Debug)]
@@ -11,23 +16,50 @@ pub(crate) enum Members {
 }
 
 /// A real etcd.
-pub(crate) enum Registry {
+pub(crate) struct Registry {
+    etcd: Etcd,
+    credentials: Option<Credentials>,
+}
+
+enum Etcd {
     One(Box<EtcdServer>),
     Three(EtcdCluster),
 }
 
 impl Registry {
     pub(crate) async fn start(members: Members) -> Option<Self> {
-        Some(match members {
-            Members::One => Self::One(Box::new(EtcdServer::start().await?)),
-            Members::Three => Self::Three(EtcdCluster::start().await?),
+        let etcd = match members {
+            Members::One => Etcd::One(Box::new(EtcdServer::start().await?)),
+            Members::Three => Etcd::Three(EtcdCluster::start().await?),
+        };
+        Some(Self {
+            etcd,
+            credentials: None,
         })
     }
 
+    /// One that wants names and passwords, and gives signed tokens for them.
+    pub(crate) async fn with_tokens(members: Members, ttl: Duration) -> Option<Self> {
+        let etcd = match members {
+            Members::One => Etcd::One(Box::new(EtcdServer::builder().jwt(ttl).start().await?)),
+            Members::Three => Etcd::Three(EtcdCluster::jwt(ttl).await?),
+        };
+        let mut registry = Self {
+            etcd,
+            credentials: None,
+        };
+        registry.member(0).enable_auth(ROOT).await;
+        registry.credentials = Some(Credentials {
+            name: ROOT.into(),
+            password: ROOT.into(),
+        });
+        Some(registry)
+    }
+
     pub(crate) fn endpoints(&self) -> Vec<String> {
-        match self {
-            Self::One(etcd) => vec![etcd.endpoint()],
-            Self::Three(cluster) => cluster.endpoints(),
+        match &self.etcd {
+            Etcd::One(etcd) => vec![etcd.endpoint()],
+            Etcd::Three(cluster) => cluster.endpoints(),
         }
     }
 
@@ -35,15 +67,19 @@ impl Registry {
     pub(crate) fn config(&self) -> EtcdConfig {
         EtcdConfig {
             endpoints: self.endpoints(),
+            credentials: self.credentials.clone(),
             ..EtcdConfig::default()
         }
     }
 
     pub(crate) async fn client(&self) -> Client {
-        match self {
-            Self::One(etcd) => etcd.client().await,
-            Self::Three(cluster) => cluster.client().await,
-        }
+        let options = self.credentials.as_ref().map(|root| {
+            ConnectOptions::new()
+                .with_user(&root.name, &root.password)
+                .with_auto_token_refresh(true)
+        });
+        let client = Client::connect(self.endpoints(), options).await;
+        client.unwrap()
     }
 
     pub(crate) fn count(&self) -> usize {
@@ -51,37 +87,37 @@ impl Registry {
     }
 
     pub(crate) fn member(&mut self, n: usize) -> &mut EtcdServer {
-        match self {
-            Self::One(etcd) => etcd,
-            Self::Three(cluster) => cluster.member(n),
+        match &mut self.etcd {
+            Etcd::One(etcd) => etcd,
+            Etcd::Three(cluster) => cluster.member(n),
         }
     }
 
     pub(crate) async fn leader(&self) -> usize {
-        match self {
-            Self::One(_) => 0,
-            Self::Three(cluster) => cluster.leader().await,
+        match &self.etcd {
+            Etcd::One(_) => 0,
+            Etcd::Three(cluster) => cluster.leader().await,
         }
     }
 
     pub(crate) async fn stop(&mut self) {
-        match self {
-            Self::One(etcd) => etcd.stop().await,
-            Self::Three(cluster) => cluster.stop().await,
+        match &mut self.etcd {
+            Etcd::One(etcd) => etcd.stop().await,
+            Etcd::Three(cluster) => cluster.stop().await,
         }
     }
 
     pub(crate) async fn start_again(&mut self) {
-        match self {
-            Self::One(etcd) => etcd.start_again().await,
-            Self::Three(cluster) => cluster.start_again().await,
+        match &mut self.etcd {
+            Etcd::One(etcd) => etcd.start_again().await,
+            Etcd::Three(cluster) => cluster.start_again().await,
         }
     }
 
     pub(crate) fn wipe(&mut self) {
-        match self {
-            Self::One(etcd) => etcd.wipe(),
-            Self::Three(cluster) => cluster.wipe(),
+        match &mut self.etcd {
+            Etcd::One(etcd) => etcd.wipe(),
+            Etcd::Three(cluster) => cluster.wipe(),
         }
     }
 

@@ -1,5 +1,7 @@
 //! What happens to etcd.
 
+use std::time::Duration;
+
 use etcd_client::DeleteOptions;
 use evenkeel_tests::{Process, SERVICE, TTL};
 use tokio::time::sleep;
@@ -185,6 +187,25 @@ pub(crate) async fn all_leases_revoked(members: Members) {
     for lease in leases.leases() {
         client.lease_revoke(lease.id()).await.unwrap();
     }
+    world.calls_go_on().await;
+    world.recovers().await;
+}
+
+/// Twice: because their time is up, and because another user is added.
+pub(crate) async fn tokens_expire(members: Members) {
+    const TOKEN: Duration = Duration::from_secs(2);
+    let Some(registry) = Registry::with_tokens(members, TOKEN).await else {
+        return;
+    };
+    let mut world = World::at(registry).await;
+    sleep(2 * TOKEN).await;
+    world.one_dies_and_one_comes().await;
+    world.sees_the_living().await;
+    let mut client = world.registry.client().await;
+    client.user_add("somebody", "else", None).await.unwrap();
+    world.one_dies_and_one_comes().await;
+    world.sees_the_living().await;
+    sleep(2 * TOKEN).await;
     world.calls_go_on().await;
     world.recovers().await;
 }

@@ -33,7 +33,11 @@ pub(crate) struct World {
 impl World {
     /// Three servers, all of them called; `None` without etcd.
     pub(crate) async fn start(members: Members) -> Option<Self> {
-        let registry = Registry::start(members).await?;
+        Some(Self::at(Registry::start(members).await?).await)
+    }
+
+    /// The same, in an etcd of one's own.
+    pub(crate) async fn at(registry: Registry) -> Self {
         let mut living = Vec::new();
         for _ in 0..3 {
             living.push(Process::start(&registry.config(), 1.0).await);
@@ -41,7 +45,7 @@ impl World {
         let mut world = Self::of(registry, living).await;
         world.all_are_ready().await;
         world.calls_go_on().await;
-        Some(world)
+        world
     }
 
     /// A channel that may have nothing to find yet; calls wait for it.
@@ -57,7 +61,7 @@ impl World {
                 .iter()
                 .map(|line| format!("http://{}", line.address()))
                 .collect(),
-            ..EtcdConfig::default()
+            ..registry.config()
         };
         let method = format!(r#""waitForReady": true, {}"#, retrying(r#""UNAVAILABLE""#));
         let channel = Channel::builder(format!("etcd:///{SERVICE}"))

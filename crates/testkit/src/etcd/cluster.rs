@@ -6,7 +6,7 @@ use etcd_client::Client;
 use tokio::time::timeout;
 
 use super::EtcdServer;
-use super::process::{Ports, Setup};
+use super::process::{Ports, Setup, Tokens};
 use crate::{skip, within};
 
 /// An etcd of three members on loopback, each of which can be disturbed by itself.
@@ -39,10 +39,27 @@ impl EtcdCluster {
     ///
     /// When etcd is there and does not start.
     pub async fn start() -> Option<Self> {
+        Self::start_with(None).await
+    }
+
+    /// The same with signed tokens of this many whole seconds, which every change of users and
+    /// roles outdates.
+    ///
+    /// # Panics
+    ///
+    /// As [`Self::start`].
+    pub async fn jwt(ttl: Duration) -> Option<Self> {
+        Self::start_with(Some(Tokens::Jwt(ttl))).await
+    }
+
+    async fn start_with(tokens: Option<Tokens>) -> Option<Self> {
         let binary = skip::unless_installed("etcd")?;
         // The ports were free a moment ago; that somebody else took one is rare, not impossible.
         for _ in 0..3 {
             let mut cluster = Self::new(&binary);
+            for member in &mut cluster.members {
+                member.setup.tokens = tokens.unwrap_or(member.setup.tokens);
+            }
             if cluster.begin().await {
                 return Some(cluster);
             }
