@@ -122,7 +122,12 @@ fn examine(file: String, text: &str, options: &ParseOptions, method: Option<&str
     report.add_all("warning", text, &explanation.warnings);
     report.add_all("note", text, &explanation.likely_mistakes);
     match method {
-        Some(name) => report.method = Some(Method::of(name, &explanation)),
+        Some(name) => {
+            report.method = Some(Method {
+                name: name.to_owned(),
+                entry: config.explain_method(name),
+            });
+        }
         None => report.explanation = Some(explanation),
     }
     report
@@ -155,21 +160,6 @@ impl Report {
             column: position.map(|position| position.column),
             reason,
         });
-    }
-}
-
-impl Method {
-    /// The most specific name counts alone.
-    fn of(name: &str, explanation: &Explanation) -> Self {
-        let service = name.rsplit_once('/').map_or(name, |(service, _)| service);
-        let find = |name: &str| explanation.methods.iter().find(|entry| entry.name == name);
-        let entry = find(name)
-            .or_else(|| find(service))
-            .or_else(|| find("all services"));
-        Self {
-            name: name.to_owned(),
-            entry: entry.cloned(),
-        }
     }
 }
 

@@ -9,8 +9,8 @@ use crate::object::Object;
 use crate::path::ROOT;
 use crate::scope::Scope;
 use crate::{
-    ConfigError, Explanation, Field, LbConfig, MethodConfig, PolicyRegistry, Warning, document,
-    retry,
+    ConfigError, Explanation, Field, LbConfig, MethodConfig, MethodExplanation, PolicyRegistry,
+    Warning, document, retry,
 };
 
 /// A validated service config. The default is gRPC's: `pick_first`, and nothing for any method.
@@ -277,6 +277,25 @@ impl ServiceConfig {
     #[must_use]
     pub fn explain(&self) -> Explanation {
         Explanation::of(self, &self.parts.methods)
+    }
+
+    /// What is in force for calls of one method, by the path of their requests; none when nothing
+    /// is configured for them. Does not count as a call.
+    ///
+    /// ```
+    /// use evenkeel_service_config::ServiceConfig;
+    ///
+    /// let config = ServiceConfig::parse(
+    ///     r#"{"methodConfig": [{"name": [{"service": "user.UserService"}], "timeout": "1s"}]}"#,
+    /// )?;
+    /// let entry = config.explain_method("/user.UserService/GetById");
+    /// assert_eq!(entry.expect("the service is named").name, "user.UserService");
+    /// assert_eq!(config.explain_method("/shop.Shop/Buy"), None);
+    /// # Ok::<(), evenkeel_service_config::ConfigError>(())
+    /// ```
+    #[must_use]
+    pub fn explain_method(&self, path: &str) -> Option<MethodExplanation> {
+        self.parts.methods.entry(path).map(MethodExplanation::of)
     }
 
     /// What is legal in it and has no effect, or not the one it seems to have.

@@ -165,7 +165,7 @@ impl PolicyExplanation {
 }
 
 impl MethodExplanation {
-    fn of(entry: &Entry) -> Self {
+    pub(crate) fn of(entry: &Entry) -> Self {
         let config = &*entry.settings.config;
         let written = entry.settings.written_attempts;
         Self {

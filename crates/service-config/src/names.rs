@@ -62,6 +62,11 @@ impl Methods {
         Some(&entry.settings.config)
     }
 
+    /// The entry that [`Self::find`] takes the settings of.
+    pub(crate) fn entry(&self, path: &str) -> Option<&Entry> {
+        self.lookup(path).0.map(|entry| &**entry)
+    }
+
     fn lookup(&self, path: &str) -> (Option<&Arc<Entry>>, Option<&Service>) {
         if self.services.is_empty() {
             return (self.default.as_ref(), None);

@@ -56,6 +56,14 @@ fn the_most_specific_entry_counts_for_a_method() {
         let found = check(text, Some(method)).method.unwrap();
         assert_eq!(found.entry.unwrap().name, entry);
     }
+    // Names that look like what was asked for, and that no call has.
+    for name in ["a.S/M", "all services"] {
+        let text = format!(
+            r#"{{"methodConfig": [{{"name": [{{"service": "{name}"}}], "timeout": "1s"}}]}}"#
+        );
+        let found = check(&text, Some("a.S/M")).method.unwrap();
+        assert!(found.entry.is_none(), "{name}: {:?}", found.entry);
+    }
     let nothing = check("{}", Some("a.S/M"));
     let shown = text::write(&nothing, Palette::none());
     assert_eq!(
