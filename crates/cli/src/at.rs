@@ -53,6 +53,12 @@ impl At {
         let Some(name) = self.user.clone() else {
             return Ok(None);
         };
+        // As etcdctl has it; whoever lists processes would read it.
+        if name.contains(':') {
+            return Err(
+                "--user takes the name alone: the password is in --password-file".to_owned(),
+            );
+        }
         let password = match &self.password_file {
             Some(file) => {
                 let text = String::from_utf8(read(file)?);
@@ -90,21 +96,17 @@ pub(crate) fn read(file: &Path) -> Result<Vec<u8>, String> {
 /// `etcd://a:1,b/service` as URLs of members and the service.
 fn parse(text: &str, tls: bool) -> Result<(Vec<String>, Option<String>), String> {
     let text = text.trim();
+    // No member and no service has one, and whoever lists processes would read the password. Said
+    // before anything else is, as the other errors repeat the URL.
+    if text.contains('@') {
+        return Err("no name and password in the URL: use --user".to_owned());
+    }
     let mut scheme = if tls { "https" } else { "http" };
     let mut endpoints = Vec::new();
     let mut service = None;
     for part in text.split(',').map(str::trim) {
         if service.is_some() {
             return Err(format!("{text:?}: the service comes after the last member"));
-        }
-        let after_scheme = part.split_once("://").map_or(part, |(_, rest)| rest);
-        if after_scheme
-            .split('/')
-            .next()
-            .is_some_and(|it| it.contains('@'))
-        {
-            // Whoever lists processes would read it.
-            return Err("no name and password in the URL: use --user".to_owned());
         }
         let rest = match part.split_once("://") {
             None => part,
@@ -186,6 +188,10 @@ mod tests {
             ("consul://a", false, "known are etcd"),
             ("etcd://root:secret@a", false, "--user"),
             ("b,consul://root:secret@a", false, "--user"),
+            ("zk://a,root:secret@b", false, "--user"),
+            ("etcd://a/x,root:secret@b", false, "--user"),
+            ("etcd://root:se/secret@a", false, "--user"),
+            ("root:secret@a", true, "--user"),
             ("etcd://a/x,b", false, "after the last member"),
             ("http://a", true, "certificates"),
         ] {

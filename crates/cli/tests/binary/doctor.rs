@@ -184,6 +184,28 @@ async fn who_could_not_ask_ends_with_2_and_says_why() {
 }
 
 #[tokio::test]
+async fn a_password_among_the_arguments_is_refused_and_not_repeated() {
+    let cases: [&[&str]; 5] = [
+        &["zk://a,root:secret@b", "user"],
+        &["etcd://a/x,root:secret@b"],
+        &["etcd://root:se/secret@a"],
+        &["etcd://root:secret@a/user"],
+        &["etcd://a", "user", "--user", "root:secret"],
+    ];
+    for args in cases {
+        for command in ["doctor", "watch"] {
+            let ran = run(&[&[command], args].concat()).await;
+            assert_eq!(ran.code, Some(2), "{args:?}: {ran:?}");
+            let said = format!("{}{}", ran.out, ran.err);
+            assert!(
+                said.contains("--user") && !said.contains("secret"),
+                "{args:?}: {said}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
 async fn an_etcd_that_hangs_is_not_waited_for() {
     let Some(etcd) = EtcdServer::start().await else {
         return;
