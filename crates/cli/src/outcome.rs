@@ -30,11 +30,27 @@ impl Outcome {
         }
     }
 
-    /// Prints it. Who does not read to the end (`| head`) has seen enough.
+    /// Prints it.
     pub(crate) fn end(self) -> ExitCode {
         let _ = io::stderr().write_all(self.err.as_bytes());
-        let _ = io::stdout().write_all(self.out.as_bytes());
-        let _ = io::stdout().flush();
-        ExitCode::from(self.code)
+        match print(&self.out) {
+            Ok(_) => ExitCode::from(self.code),
+            // A part of a report is none.
+            Err(why) => {
+                let _ = writeln!(io::stderr(), "evenkeel: {why}");
+                ExitCode::from(2)
+            }
+        }
+    }
+}
+
+/// Writes `text` to the standard output, and says whether anybody reads on: who does not read to
+/// the end (`| head`) has seen enough.
+pub(crate) fn print(text: &str) -> Result<bool, String> {
+    let mut out = io::stdout();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
+        Err(error) => Err(format!("the standard output: {error}")),
     }
 }

@@ -1,4 +1,3 @@
-use std::io::Write;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use evenkeel_core::Endpoint;
@@ -8,7 +7,7 @@ use futures_util::StreamExt;
 use serde_json::{Value, json};
 
 use crate::args;
-use crate::outcome::Outcome;
+use crate::outcome::{Outcome, print};
 use crate::plain::plain;
 
 /// Prints events until Ctrl-C, or until nobody reads them any more.
@@ -22,7 +21,6 @@ pub(crate) async fn run(args: &args::Watch) -> Result<Outcome, String> {
     let etcd = Etcd::new(config).map_err(|error| error.to_string())?;
     let mut events = EtcdDiscover::watch(etcd, place.service).events();
     let mut stop = std::pin::pin!(tokio::signal::ctrl_c());
-    let mut out = std::io::stdout();
     loop {
         let event = tokio::select! {
             event = events.next() => event,
@@ -35,7 +33,7 @@ pub(crate) async fn run(args: &args::Watch) -> Result<Outcome, String> {
             true => in_json(&event, since_epoch()).to_string(),
             false => in_text(&event, since_epoch()),
         };
-        if writeln!(out, "{line}").and_then(|()| out.flush()).is_err() {
+        if !print(&format!("{line}\n"))? {
             break;
         }
     }

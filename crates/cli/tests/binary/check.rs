@@ -1,6 +1,8 @@
+use std::process::Stdio;
+
 use serde_json::Value;
 
-use crate::ran::{run, run_with};
+use crate::ran::{evenkeel, finish, run, run_with};
 
 const GOOD: &str = r#"{"loadBalancingConfig": [{"round_robin": {}}],
     "methodConfig": [{"name": [{"service": "UserService"}], "timeout": "1s"}]}"#;
@@ -63,4 +65,31 @@ async fn json_has_places_and_reasons() {
     );
     assert_eq!(json["warnings"], 1);
     assert_eq!(json["explanation"]["loadBalancing"]["name"], "pick_first");
+}
+
+#[tokio::test]
+async fn a_report_that_cannot_be_written_is_none_and_one_that_nobody_reads_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("config.json");
+    for (text, code) in [("{}", 0), ("{", 1)] {
+        std::fs::write(&file, text).unwrap();
+        let args = ["check", file.to_str().unwrap()];
+
+        let full = std::fs::OpenOptions::new().write(true).open("/dev/full");
+        let mut command = evenkeel(&args);
+        command.stdout(Stdio::from(full.unwrap()));
+        let full = finish(command).await;
+        assert_eq!(full.code, Some(2), "{full:?}");
+        assert!(
+            full.err.starts_with("evenkeel: the standard output: "),
+            "{full:?}"
+        );
+
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let mut command = evenkeel(&args);
+        command.stdout(Stdio::from(writer));
+        let unread = finish(command).await;
+        assert_eq!((unread.code, &*unread.err), (Some(code), ""), "{unread:?}");
+    }
 }

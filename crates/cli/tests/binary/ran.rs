@@ -29,7 +29,9 @@ pub(crate) async fn run(args: &[&str]) -> Ran {
 }
 
 pub(crate) async fn finish(mut command: Command) -> Ran {
-    ran(within("the end of the process", command.output())
+    // Not `output`, which takes the standard output wherever it goes.
+    let child = command.spawn().unwrap();
+    ran(within("the end of the process", child.wait_with_output())
         .await
         .unwrap())
 }
