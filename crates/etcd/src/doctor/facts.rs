@@ -130,6 +130,12 @@ impl Facts {
             .collect()
     }
 
+    /// The keys of the service, without those of others that the layout tells apart.
+    pub(super) fn own(&self) -> impl Iterator<Item = &Entry> {
+        let entries = self.entries.iter();
+        entries.filter(|entry| !matches!(entry.reading, Ok(None)))
+    }
+
     /// The lease of `entry`, if it has one and etcd tells of it.
     #[must_use]
     pub fn lease(&self, entry: &Entry) -> Option<Lease> {

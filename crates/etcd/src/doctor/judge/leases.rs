@@ -1,5 +1,6 @@
 //! How long keys stay.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::{Findings, count, said};
@@ -9,12 +10,12 @@ use crate::doctor::{Check, Facts, Limits};
 const TELLING: Duration = Duration::from_secs(6);
 
 pub(super) fn judge(facts: &Facts, limits: &Limits, findings: &mut Findings) {
-    let forever = said(&facts.entries, |entry| entry.lease.is_none().then_some(()));
+    let forever = said(facts.own(), |entry| entry.lease.is_none().then_some(()));
     for keys in forever.into_values() {
         let what = format!("{} without a lease", count(keys.len(), "key"));
         findings.error(Check::NoLease, keys, what);
     }
-    let gone = said(&facts.entries, |entry| {
+    let gone = said(facts.own(), |entry| {
         let known = facts.leases.get(&entry.lease?)?;
         known.is_none().then_some(())
     });
@@ -25,7 +26,7 @@ pub(super) fn judge(facts: &Facts, limits: &Limits, findings: &mut Findings) {
         );
         findings.note(Check::LeaseGone, keys, what);
     }
-    let times = said(&facts.entries, |entry| {
+    let times = said(facts.own(), |entry| {
         facts.lease(entry).map(|lease| lease.granted)
     });
     for (granted, keys) in times {
@@ -36,21 +37,18 @@ pub(super) fn judge(facts: &Facts, limits: &Limits, findings: &mut Findings) {
             findings.warning(Check::LongTtl, keys, what);
         }
     }
-    let overdue = said(&facts.entries, |entry| {
+    let overdue = said(facts.own(), |entry| {
         let lease = facts.lease(entry)?;
-        let late = lease.granted >= TELLING && lease.remaining * 3 < lease.granted;
+        let late = lease.granted >= TELLING && lease.remaining < lease.granted / 3;
         late.then_some((lease.remaining, lease.granted))
     });
     for ((remaining, granted), keys) in overdue {
         let what = format!("{remaining:?} left of {granted:?}");
         findings.warning(Check::NotRenewed, keys, what);
     }
-    if facts.leases.len() >= limits.many_leases {
-        let what = format!(
-            "{} leases for {} keys",
-            facts.leases.len(),
-            facts.entries.len()
-        );
+    let leases: BTreeSet<_> = facts.own().filter_map(|entry| entry.lease).collect();
+    if leases.len() >= limits.many_leases {
+        let what = format!("{} leases for {} keys", leases.len(), facts.own().count());
         findings.warning(Check::ManyLeases, vec![], what);
     }
 }

@@ -321,8 +321,16 @@ fn leases_are_judged_by_their_times() {
         ]
     );
     assert_eq!(found(|it| it.leases.clear()), [""; 0], "etcd did not tell");
-    let many = found(|it| it.leases.extend((2..5_001).map(|id| (id, None))));
-    assert_eq!(many, ["warning many-leases: 5000 leases for 2 keys"]);
+    let many = found(|it| {
+        let own = (0..5_000).map(|n: i64| Entry {
+            lease: Some(n + 2),
+            ..server(&format!("10.1.{}.{}:80", n / 250, n % 250))
+        });
+        it.entries = own.collect();
+    });
+    assert_eq!(many, ["warning many-leases: 5000 leases for 5000 keys"]);
+    let endless = lease(u64::MAX, u64::MAX);
+    assert_eq!(found(endless).len(), 1, "only long");
 }
 
 #[test]
@@ -425,6 +433,28 @@ fn names_that_begin_alike_are_found() {
     let stranger = found(|it| it.entries[1].reading = Ok(None));
     let left_out = "note nested-service (user/10.0.0.2:80): 1 key of another service, left out";
     assert_eq!(stranger, [left_out]);
+    let forever = found(|it| {
+        it.entries[1].reading = Ok(None);
+        it.entries[1].lease = None;
+    });
+    assert_eq!(forever, [left_out], "whatever its lease is");
+    let dying = found(|it| {
+        let lease = |granted, remaining| Lease {
+            granted: granted * SECOND,
+            remaining: remaining * SECOND,
+        };
+        for (id, lease) in [(2, lease(600, 1)), (3, lease(2, 2))] {
+            it.leases.insert(id, Some(lease));
+            let stranger = server("10.0.0.2:80");
+            it.entries.push(Entry {
+                lease: Some(id),
+                reading: Ok(None),
+                ..stranger
+            });
+        }
+        it.entries.remove(1);
+    });
+    assert_eq!(dying.len(), 1, "{dying:?}");
     let nested = found(|it| {
         it.entries[1].key = "user/admin/10.0.0.2:80".into();
         it.entries.push(server("unix:///run/user.sock"));
