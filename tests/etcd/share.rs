@@ -95,8 +95,12 @@ async fn channels_over_one_etcd_share_the_watch() {
         eventually("the endpoint", || channel.endpoints().len() == 1).await;
     }
     until_watchers(&server, 1.0).await;
+    let stats = etcd.discover_stats("user").expect("it is discovered");
+    assert!(stats.stale_since().is_none() && stats.lists() == 1);
+    assert!(etcd.discover_stats("user-admin").is_none());
     drop(channels);
     until_watchers(&server, 0.0).await;
+    assert!(etcd.discover_stats("user").is_none());
 }
 
 #[tokio::test]

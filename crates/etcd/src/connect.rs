@@ -15,7 +15,7 @@ use tokio::sync::{Mutex, watch};
 use tokio::time::{Instant, timeout};
 use tracing::debug;
 
-use crate::discover::Shares;
+use crate::discover::{DiscoverStats, Shares};
 use crate::{EtcdConfig, EtcdError};
 use dial::ACTION;
 use members::Members;
@@ -130,6 +130,13 @@ impl Etcd {
     pub fn member(&self) -> Option<Arc<str>> {
         let in_use = self.shared.in_use.lock();
         in_use.connected.then(|| Arc::clone(&in_use.member))
+    }
+
+    /// How the discovery of `service` over this `Etcd` and its clones is doing, channels' included;
+    /// none while nobody discovers it.
+    #[must_use]
+    pub fn discover_stats(&self, service: &str) -> Option<Arc<DiscoverStats>> {
+        self.shared.shares.stats(service)
     }
 
     /// How reports call it: `etcd http://127.0.0.1:2379`.

@@ -121,7 +121,8 @@ impl<C: Connect> ChannelBuilder<C> {
 
     /// How to reach etcd: an [`EtcdConfig`](evenkeel_etcd::EtcdConfig), or an
     /// [`Etcd`](evenkeel_etcd::Etcd). Channels with clones of one `Etcd` share its connection, and those
-    /// of one service a single watch. Default: the target's authority, or else a local etcd.
+    /// of one service a single watch, and [`Etcd::discover_stats`](evenkeel_etcd::Etcd::discover_stats)
+    /// tells how it is doing. Default: the target's authority, or else a local etcd.
     #[cfg(feature = "etcd")]
     pub fn etcd(mut self, etcd: impl Into<EtcdSource>) -> Self {
         self.sources.etcd = Some(etcd.into());

@@ -20,6 +20,18 @@ use crate::Etcd;
 #[derive(Debug, Default)]
 pub(crate) struct Shares(Mutex<HashMap<Arc<str>, Weak<Share>>>);
 
+impl Shares {
+    pub(crate) fn stats(&self, service: &str) -> Option<Arc<DiscoverStats>> {
+        let share = self.0.lock().get(name(service)).and_then(Weak::upgrade)?;
+        Some(Arc::clone(&share.stats))
+    }
+}
+
+/// What a service is known by: what its name may end in makes no difference to its keys.
+fn name(service: &str) -> &str {
+    service.trim_end_matches('/')
+}
+
 /// One list and one watch, for all who follow the same service. The last one who lets go ends it.
 pub(super) struct Share {
     etcd: Etcd,
@@ -35,8 +47,7 @@ pub(super) struct Share {
 impl Share {
     /// The one that goes on for `service`, or a new one, which nobody drives yet.
     pub(super) fn of(etcd: Etcd, service: &str) -> Arc<Self> {
-        // What a name may end in makes no difference to its keys.
-        let service = service.trim_end_matches('/');
+        let service = name(service);
         let mut shares = etcd.shares().0.lock();
         if let Some(share) = shares.get(service).and_then(Weak::upgrade) {
             return share;
