@@ -125,8 +125,12 @@ impl fmt::Display for DiscoverError {
                 last_error,
                 ..
             } => {
-                let reason = chain(&**last_error);
-                write!(f, "{registry} unavailable for {elapsed:.1?}: {reason}")
+                write!(f, "{registry} unavailable")?;
+                // A report may be read long after it was made: the first one knows no time.
+                if !elapsed.is_zero() {
+                    write!(f, " for {elapsed:.1?}")?;
+                }
+                write!(f, ": {}", chain(&**last_error))
             }
             Self::NoneMatches {
                 registry,

@@ -22,7 +22,9 @@ use keeper::Keeper;
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct KeepLastGoodConfig {
     /// The share of the list that may go at once; a loss of more, or of the last endpoint, is held
-    /// back as a whole. Default 0.5; from 0 to 1, what is outside counts as the nearer one.
+    /// back. What the source says at one time is held back as a whole; of a loss that it tells
+    /// bit by bit, as much as this is believed before the rest is held. Default 0.5; from 0 to 1,
+    /// what is outside counts as the nearer one.
     pub max_loss: f64,
     /// What goes within this time goes at once. Default 1 s; 0 for what the source says at one time.
     pub window: Duration,
@@ -175,7 +177,9 @@ impl<D> KeepLastGood<D> {
                     // What came before the report is told before it.
                     let changes = self.keeper.settle(now);
                     self.pending.extend(changes.into_iter().map(Ok));
-                    if !report.is_empty() {
+                    if report.is_empty() {
+                        self.keeper.is_up(now);
+                    } else {
                         self.keeper.is_down(now);
                     }
                     self.pending.push_back(Err(report));

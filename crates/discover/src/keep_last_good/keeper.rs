@@ -49,13 +49,7 @@ impl Keeper {
 
     /// The source says this; gives what to tell at once.
     pub(super) fn take(&mut self, change: Change, now: Instant) -> Vec<Change> {
-        if self.down_since.take().is_some() {
-            // It may take a while to say all that it has.
-            let until = now.checked_add(self.config.keep_for);
-            for held in self.held.values_mut() {
-                held.until = until;
-            }
-        }
+        self.is_up(now);
         match change {
             Change::Insert(key, endpoint) => {
                 self.leaving.swap_remove(&key);
@@ -108,6 +102,17 @@ impl Keeper {
             }
         }
         believed.into_iter().map(Change::Remove).collect()
+    }
+
+    /// The source can be asked again, whatever it says.
+    pub(super) fn is_up(&mut self, now: Instant) {
+        if self.down_since.take().is_some() {
+            // It may take a while to say all that it has.
+            let until = now.checked_add(self.config.keep_for);
+            for held in self.held.values_mut() {
+                held.until = until;
+            }
+        }
     }
 
     /// The source cannot be asked.

@@ -130,6 +130,47 @@ async fn time_stands_still_while_the_source_is_out() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_outage_is_over_when_the_source_says_that_it_is_empty() {
+    let (say, source) = script();
+    let mut kept = source.keep_last_good(config());
+    let empty = || Err(DiscoverError::empty("it", ""));
+    fleet(2).for_each(|item| say.send(item).unwrap());
+    for key in ["k1", "k2"] {
+        say.send(remove(key)).unwrap();
+    }
+    for item in [empty(), Err(unavailable("it")), empty()] {
+        say.send(item).unwrap();
+        said(&mut kept);
+    }
+    pass(Duration::from_secs(600)).await;
+    assert_eq!(said(&mut kept).len(), 2, "both go");
+    assert_eq!(kept.stats().stale_since(), None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_next_source_may_be_empty() {
+    let mut made = 0_u8;
+    let mut kept = KeepLastGood::restarting(
+        move || {
+            made += 1;
+            match made {
+                1 => stream::iter(fleet(2)).boxed(),
+                _ => stream::iter([Err(DiscoverError::empty("it", ""))])
+                    .chain(stream::pending())
+                    .boxed(),
+            }
+        },
+        config(),
+    );
+    said(&mut kept);
+    pass(Duration::from_secs(1)).await;
+    assert_eq!(said(&mut kept), ["!it has no endpoints"]);
+    pass(Duration::from_secs(600)).await;
+    assert_eq!(said(&mut kept).len(), 2);
+    assert_eq!(kept.stats().stale_since(), None);
+}
+
+#[tokio::test(start_paused = true)]
 async fn every_loss_is_believed_where_that_is_wanted() {
     let (say, source) = script();
     let accept_empty = true;
@@ -148,7 +189,7 @@ async fn every_loss_is_believed_where_that_is_wanted() {
 async fn what_has_ended_stays_and_is_reported() {
     let source = stream::iter(fleet(2));
     let mut kept = source.keep_last_good(config());
-    let report = "!the source unavailable for 0.0ns: it has ended";
+    let report = "!the source unavailable: it has ended";
     assert_eq!(said(&mut kept), ["+k1=1", "+k2=2", report]);
     pass(Duration::from_secs(60_000)).await;
     assert!(kept.next().now_or_never().is_none(), "it never ends");
@@ -190,7 +231,8 @@ async fn another_source_takes_over_where_the_last_one_ended() {
 enum Step {
     Insert(u8, u8),
     Remove(u8),
-    Report,
+    Down,
+    Empty,
     Pass(u64),
 }
 
@@ -198,7 +240,8 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     let step = prop_oneof![
         4 => (0..6_u8, 0..3_u8).prop_map(|(key, version)| Step::Insert(key, version)),
         4 => (0..6_u8).prop_map(Step::Remove),
-        1 => Just(Step::Report),
+        1 => Just(Step::Down),
+        1 => Just(Step::Empty),
         3 => (0..700_u64).prop_map(Step::Pass),
     ];
     prop::collection::vec(step, 0..60)
@@ -230,7 +273,8 @@ proptest! {
                     list.remove(key.as_str());
                     changes.extend(keeper.take(remove(&key).unwrap(), at));
                 }
-                Step::Report => keeper.is_down(at),
+                Step::Down => keeper.is_down(at),
+                Step::Empty => keeper.is_up(at),
                 Step::Pass(seconds) => at += Duration::from_secs(seconds),
             }
             changes.extend(keeper.settle(at));
@@ -253,7 +297,8 @@ proptest! {
                 prop_assert!(at >= listed_at + config().keep_for);
             }
         }
-        keeper.take(insert("last", 99, "").unwrap(), at);
+        // Not even a change is needed.
+        keeper.is_up(at);
         at += config().keep_for;
         keeper.settle(at);
         for change in keeper.release(at) {
