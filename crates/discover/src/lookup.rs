@@ -1,9 +1,9 @@
+mod entries;
 mod follow;
 mod stats;
 
 pub use stats::CacheStats;
 
-use std::collections::HashMap;
 use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -18,18 +18,19 @@ use tower::discover::Discover;
 
 use crate::source::{Source, now};
 use crate::{Change, DiscoverError, EndpointKey};
+use entries::{Entries, Entry, Looked};
 use follow::{Follow, Known};
 
 /// How a [`DiscoverCache`] keeps services.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CacheConfig {
-    /// How long a service that nobody asks for is still watched. Default 30 s.
+    /// How long a service that nobody asks for is still watched after its first answer. Default 30 s.
     pub ttl: Duration,
     /// When a source that ends is opened again; those of this crate never end. Default 10 s; at
     /// least 10 ms.
     pub refresh: Duration,
-    /// How many services are watched at most; the one that was asked for longest ago goes. Default
-    /// 1000; at least 1.
+    /// How many services are watched at most; the one that was asked for longest ago goes, but for
+    /// those who wait for its first answer. Default 1000; at least 1.
     pub capacity: usize,
     /// How long the first answer of a service is waited for. Default 5 s.
     pub timeout: Duration,
@@ -93,21 +94,6 @@ struct Shared {
     open: Arc<Open>,
     entries: Mutex<Entries>,
     stats: Arc<CacheStats>,
-}
-
-#[derive(Default)]
-struct Entries {
-    services: HashMap<Arc<str>, Entry>,
-    next_id: u64,
-}
-
-/// A service that is watched.
-struct Entry {
-    id: u64,
-    known: watch::Receiver<Known>,
-    used: Instant,
-    /// Ends with this.
-    _task: JoinSet<()>,
 }
 
 impl DiscoverCache {
@@ -195,7 +181,7 @@ impl DiscoverCache {
     }
 
     /// What is known of `service`, which is watched from now on.
-    fn look(&self, service: &str, now: Instant) -> Result<watch::Receiver<Known>, DiscoverError> {
+    fn look(&self, service: &str, now: Instant) -> Result<Looked, DiscoverError> {
         let shared = &self.shared;
         let mut entries = shared.entries.lock();
         if let Some(entry) = entries.services.get_mut(service)
@@ -204,7 +190,7 @@ impl DiscoverCache {
         {
             entry.used = now;
             shared.stats.asked(entry.known.borrow().has_answered());
-            return Ok(entry.known.clone());
+            return Ok(entry.looked());
         }
         if tokio::runtime::Handle::try_current().is_err() {
             let reason = "the cache needs a tokio runtime";
@@ -228,70 +214,47 @@ impl DiscoverCache {
         task.spawn(follow.run(Arc::clone(&shared.open)));
         let entry = Entry {
             id,
-            known: known.clone(),
+            known,
             used: now,
-            _task: task,
+            task: Arc::new(task),
         };
+        let looked = entry.looked();
         let replaced = entries.services.insert(service, entry);
         // What their sources do when they are dropped is not done under the lock.
         drop(entries);
         drop((evicted, replaced));
-        Ok(known)
+        Ok(looked)
     }
 
     async fn answered(
         &self,
         service: &str,
-        mut known: watch::Receiver<Known>,
+        mut looked: Looked,
         asked_at: Instant,
     ) -> Result<Known, DiscoverError> {
+        let known = &mut looked.known;
+        {
+            // Not even a runtime is needed for that.
+            let known = known.borrow();
+            if known.has_answered() {
+                return Ok(known.clone());
+            }
+        }
         let within = self.shared.config.timeout;
         let until = tokio::time::Instant::from_std(asked_at).checked_add(within);
         let answer = known.wait_for(Known::has_answered);
-        let reason = match until {
-            None => match answer.await {
-                Ok(known) => return Ok(known.clone()),
-                Err(_) => "it was evicted".to_owned(),
-            },
-            Some(until) => match tokio::time::timeout_at(until, answer).await {
-                Ok(Ok(known)) => return Ok(known.clone()),
-                Ok(Err(_)) => "it was evicted".to_owned(),
-                Err(_) => format!("no answer within {within:?}"),
-            },
+        let answer = match until {
+            None => Ok(answer.await),
+            Some(until) => tokio::time::timeout_at(until, answer).await,
+        };
+        let reason = match answer {
+            Ok(Ok(known)) => return Ok(known.clone()),
+            // With its runtime, or because it has panicked.
+            Ok(Err(_)) => "its task has ended".to_owned(),
+            Err(_) => format!("no answer within {within:?}"),
         };
         let name = format!("discovery of {service:?}");
         Err(DiscoverError::unavailable(name, asked_at, now(), reason))
-    }
-}
-
-impl Shared {
-    /// When nobody will have asked for the service for so long that its watch may end; nothing when the
-    /// entry is another one.
-    fn idle_at(&self, service: &str, id: u64) -> Option<Instant> {
-        let entries = self.entries.lock();
-        let entry = entries.services.get(service)?;
-        let far = Duration::from_secs(86_400 * 365);
-        (entry.id == id).then(|| entry.used + self.config.ttl.min(far))
-    }
-
-    /// Ends the watch if nobody has asked in the meantime; gives whether it has ended.
-    fn expire(&self, service: &str, id: u64, now: Instant) -> bool {
-        let mut entries = self.entries.lock();
-        let ttl = self.config.ttl;
-        let is_idle = |entry: &Entry| now.saturating_duration_since(entry.used) >= ttl;
-        let Some(entry) = entries.services.get(service) else {
-            return true;
-        };
-        if entry.id == id && !is_idle(entry) {
-            return false;
-        }
-        if entry.id == id {
-            let gone = entries.services.remove(service);
-            self.stats.expired();
-            drop(entries);
-            drop(gone);
-        }
-        true
     }
 }
 

@@ -7,6 +7,7 @@ use indexmap::IndexMap;
 use tokio::sync::watch;
 use tokio::time::sleep_until;
 
+use super::entries::FAR;
 use super::{Open, Shared};
 use crate::source::{Batch, now};
 use crate::{Change, DiscoverError, EndpointKey};
@@ -48,6 +49,10 @@ impl Known {
     }
 }
 
+/// After a report, as long as nothing else comes: as the balancer does it.
+const FIRST_PAUSE: Duration = Duration::from_millis(10);
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+
 /// The task that watches one service.
 pub(super) struct Follow {
     shared: Weak<Shared>,
@@ -83,16 +88,26 @@ impl Follow {
         let mut source = open(&self.service);
         // After the end of the source: when to open it again.
         let mut reopen_at = None;
+        // After a report: what fails over and over may never pause by itself.
+        let mut pause = FIRST_PAUSE;
+        let mut resume_at = tokio::time::Instant::now();
         loop {
             let Some(shared) = self.shared.upgrade() else {
                 return;
             };
-            let Some(idle_at) = shared.idle_at(&self.service, self.id) else {
-                return;
+            let idle_at = match shared.idle_at(&self.service, self.id) {
+                Some(idle_at) => idle_at,
+                None if self.known.has_answered() => return,
+                // It was evicted. Those who still wait keep this task, and it ends with them.
+                None => now() + FAR,
             };
             let refresh = shared.config.refresh.max(Duration::from_millis(10));
             // Not held while waiting: the cache ends when its last handle is dropped.
             drop(shared);
+            let next = async {
+                sleep_until(resume_at).await;
+                poll_fn(|cx| source.poll_batch(cx)).await
+            };
             let reopen = async {
                 match reopen_at {
                     Some(at) => sleep_until(at).await,
@@ -100,11 +115,21 @@ impl Follow {
                 }
             };
             tokio::select! {
-                batch = poll_fn(|cx| source.poll_batch(cx)) => {
+                batch = next => {
+                    let now = tokio::time::Instant::now();
                     if batch.ended {
-                        reopen_at = Some(tokio::time::Instant::now() + refresh);
+                        reopen_at = now.checked_add(refresh);
+                    }
+                    if batch.items.iter().any(Result::is_ok) {
+                        pause = FIRST_PAUSE;
+                    }
+                    if batch.items.last().is_some_and(Result::is_err) {
+                        resume_at = now + pause;
+                        pause = (pause * 2).min(LONGEST_PAUSE);
                     }
                     self.take(batch);
+                    // Nor may what always has something new.
+                    tokio::task::yield_now().await;
                 }
                 () = reopen => {
                     reopen_at = None;
@@ -167,6 +192,9 @@ impl Follow {
 
     fn reported(&mut self, report: DiscoverError) {
         if report.is_empty() {
+            if std::mem::take(&mut self.is_new) {
+                self.endpoints.clear();
+            }
             self.known.down_since = None;
         } else {
             self.known.down_since.get_or_insert_with(now);

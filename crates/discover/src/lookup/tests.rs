@@ -165,6 +165,99 @@ async fn a_source_that_ends_is_opened_again_and_its_list_replaced() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_source_that_is_opened_again_and_empty_replaces_the_list() {
+    let opened = AtomicUsize::new(0);
+    let cache = DiscoverCache::new(CacheConfig::default(), move |_| {
+        match opened.fetch_add(1, Ordering::Relaxed) {
+            0 => stream::iter(vec![insert("a", 1, "")]),
+            _ => stream::iter(vec![Err(DiscoverError::empty("it", ""))]),
+        }
+    });
+    assert_eq!(cache.discover("user").await.unwrap().len(), 1);
+    pass(11 * SECOND).await;
+    let error = cache.discover("user").await.unwrap_err();
+    assert_eq!(error.to_string(), "it has no endpoints");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_source_that_never_pauses_lets_others_run() {
+    let fails = || -> Item { Err(unavailable("etcd")) };
+    let polls = Arc::new(AtomicUsize::new(0));
+    let counter = Arc::clone(&polls);
+    let cache = DiscoverCache::new(CacheConfig::default(), move |service| {
+        let counter = Arc::clone(&counter);
+        let changes = service == "changes";
+        stream::repeat_with(move || {
+            counter.fetch_add(1, Ordering::Relaxed);
+            if changes { insert("a", 1, "") } else { fails() }
+        })
+    });
+    let error = cache.discover("fails").await.unwrap_err();
+    assert_eq!(error.to_string(), "etcd unavailable: unplugged");
+    pass(20 * SECOND).await;
+    assert!(polls.load(Ordering::Relaxed) < 40, "{polls:?}");
+    assert_eq!(cache.discover("changes").await.unwrap().len(), 1);
+    tokio::task::yield_now().await;
+    drop(cache);
+    // This comes to an end only if both tasks have.
+    while tokio::runtime::Handle::current()
+        .metrics()
+        .num_alive_tasks()
+        > 0
+    {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn to_wait_for_an_answer_is_to_use_a_service() {
+    for ttl in [Duration::ZERO, SECOND] {
+        let (cache, mut scripts) = scripted(CacheConfig {
+            ttl,
+            ..CacheConfig::default()
+        });
+        let say = async {
+            let (_, say) = scripts.recv().await.unwrap();
+            pass(3 * SECOND).await;
+            say.send(insert("a", 1, "")).unwrap();
+            say
+        };
+        let (list, _say) = tokio::join!(cache.discover("user"), say);
+        assert_eq!(list.unwrap().len(), 1, "{ttl:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_waits_gets_an_answer_although_there_are_too_many() {
+    let (cache, mut scripts) = scripted(CacheConfig {
+        capacity: 1,
+        ..CacheConfig::default()
+    });
+    let say = async {
+        let mut says = Vec::new();
+        for host in 1..=2 {
+            let (service, say) = scripts.recv().await.unwrap();
+            pass(SECOND).await;
+            say.send(insert(&service, host, "")).unwrap();
+            says.push(say);
+        }
+        says
+    };
+    let (a, b, says) = tokio::join!(cache.discover("a"), cache.discover("b"), say);
+    assert_eq!((a.unwrap().len(), b.unwrap().len()), (1, 1));
+    says[0].closed().await;
+    assert_eq!((cache.len(), cache.stats().evictions()), (1, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_source_that_panics_is_no_mystery() {
+    let open = |_: &str| -> stream::Empty<Item> { panic!("no such service") };
+    let cache = DiscoverCache::new(CacheConfig::default(), open);
+    let error = cache.discover("user").await.unwrap_err().to_string();
+    assert!(error.ends_with("its task has ended"), "{error}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn warming_up_waits_for_all_at_once() {
     let registry = MemoryRegistry::new();
     let _one = registry.register("a", endpoint("10.0.0.1:1")).unwrap();
@@ -209,5 +302,8 @@ fn without_a_runtime_it_says_so_and_with_another_one_it_goes_on() {
             .unwrap();
         let list = runtime.block_on(cache.discover("user")).unwrap();
         assert_eq!(list.len(), 1);
+        // Nobody has to wait for what is known.
+        let list = cache.discover("user").now_or_never().unwrap();
+        assert_eq!(list.unwrap().len(), 1);
     }
 }
