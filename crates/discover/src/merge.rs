@@ -1,3 +1,5 @@
+mod state;
+
 use std::collections::VecDeque;
 use std::fmt;
 use std::pin::Pin;
@@ -12,17 +14,16 @@ use crate::source::{BATCHES, Batch, Source, now};
 use crate::{Change, DiscoverError, EndpointKey};
 use state::MergeState;
 
-mod state;
-
 /// The endpoints of several sources, as one source.
 ///
 /// - A server that several of them have is one endpoint: with the metadata of the source that was
 ///   added first, and until the last of them lets it go. Its key is `source/key`.
 /// - An outage of one source costs its endpoints nothing and the others nothing; it is reported under
-///   the source's name. Since the others go on, so does the merged list: the next change says
-///   nothing of the one that is out.
+///   the source's name. While another one is well and has endpoints, so is the merged list: the
+///   report is told once, and an endpoint as it was after it. That the one is back is not told then.
 /// - [`DiscoverError::AllEmpty`] is reported when every source has said that it is empty.
-/// - When a source ends, its endpoints stay and its end is reported. The merged one never ends.
+/// - When a source ends, its endpoints stay and its end is reported; a list that ends is well. The
+///   merged one never ends.
 ///
 /// ```
 /// use evenkeel_core::{Address, Endpoint};
@@ -63,13 +64,16 @@ impl MergeDiscover {
     }
 
     /// The same, and another source. `name` stands in its keys and reports; one that is taken gets
-    /// a number.
+    /// a number, and each `/` becomes `-`, because what follows a `/` is the source's own key.
     pub fn with<D>(mut self, name: impl Into<Arc<str>>, discover: D) -> Self
     where
         D: Discover<Key = EndpointKey, Service = Endpoint> + Unpin + Send + 'static,
         D::Error: Into<BoxError>,
     {
         let mut name = name.into();
+        if name.contains('/') {
+            name = name.replace('/', "-").into();
+        }
         let is_taken = |name: &Arc<str>| self.sources.iter().any(|known| known.name == *name);
         if is_taken(&name) {
             let numbered = (2..).map(|number| Arc::from(format!("{name}-{number}")));

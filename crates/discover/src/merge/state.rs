@@ -9,7 +9,7 @@ use crate::{Change, DiscoverError, EndpointKey, EndpointSet};
 pub(super) struct MergeState {
     set: EndpointSet,
     sources: Vec<Known>,
-    reports: Vec<DiscoverError>,
+    reports: Vec<Outage>,
     /// The last thing told was a report.
     reported: bool,
     /// It was told that all are empty, and nothing since.
@@ -20,6 +20,23 @@ pub(super) struct MergeState {
 struct Known {
     name: Arc<str>,
     says: Says,
+    /// How many endpoints it has.
+    count: usize,
+}
+
+impl Known {
+    /// Whether its endpoints are as good as any.
+    fn is_well(&self) -> bool {
+        matches!(self.says, Says::Endpoints) && self.count > 0
+    }
+}
+
+/// A report to tell.
+#[derive(Debug)]
+struct Outage {
+    report: DiscoverError,
+    /// It goes on: the same source has reported it before.
+    is_old: bool,
 }
 
 /// What a source said last.
@@ -37,6 +54,7 @@ impl MergeState {
         self.sources.push(Known {
             name: Arc::clone(name),
             says: Says::Nothing,
+            count: 0,
         });
     }
 
@@ -49,30 +67,38 @@ impl MergeState {
         let key = |key: &EndpointKey| EndpointKey::from(format!("{name}/{key}"));
         // Takes the place of a revision: the first source's metadata wins.
         let preference = u64::MAX - index as u64;
-        let ended = batch.ended.then(|| {
-            Err(DiscoverError::unavailable(
-                "",
-                now,
-                now,
-                "the source has ended",
-            ))
-        });
-        for item in batch.items.into_iter().chain(ended) {
+        for item in batch.items {
             known.says = match item {
                 Ok(Change::Insert(its, endpoint)) => {
-                    self.set.put(key(&its), endpoint, preference);
+                    let key = key(&its);
+                    known.count += usize::from(self.set.get(key.as_str()).is_none());
+                    self.set.put(key, endpoint, preference);
                     Says::Endpoints
                 }
                 Ok(Change::Remove(its)) => {
-                    self.set.remove(&key(&its));
+                    let key = key(&its);
+                    known.count -= usize::from(self.set.get(key.as_str()).is_some());
+                    self.set.remove(&key);
                     Says::Endpoints
                 }
                 Err(report) if report.is_empty() => Says::Empty(report.named(name)),
                 Err(report) => {
-                    self.reports.push(report.named(name));
+                    let is_old = matches!(known.says, Says::Unavailable);
+                    let report = report.named(name);
+                    self.reports.push(Outage { report, is_old });
                     Says::Unavailable
                 }
             };
+        }
+        if batch.ended {
+            let report = DiscoverError::unavailable("", now, now, "the source has ended");
+            let report = report.named(name);
+            let is_old = false;
+            self.reports.push(Outage { report, is_old });
+            // What it said last is true as long as this lives: a list that ends is a list.
+            if matches!(known.says, Says::Nothing) {
+                known.says = Says::Unavailable;
+            }
         }
     }
 
@@ -84,10 +110,14 @@ impl MergeState {
             self.told_empty = false;
         }
         let mut news: Vec<_> = changes.into_iter().map(Ok).collect();
-        let reports = std::mem::take(&mut self.reports);
+        let mut reports = std::mem::take(&mut self.reports);
+        // Others are well, so the list as a whole is. An outage is told once then, or it would come
+        // and go with each report.
+        let is_well = self.sources.iter().any(Known::is_well);
+        reports.retain(|outage| !(is_well && outage.is_old));
         self.reported |= !reports.is_empty();
         self.told_empty &= reports.is_empty();
-        news.extend(reports.into_iter().map(Err));
+        news.extend(reports.into_iter().map(|outage| Err(outage.report)));
         let is_out = |known: &Known| matches!(known.says, Says::Unavailable);
         if self.set.is_empty() {
             if !self.told_empty
@@ -97,8 +127,8 @@ impl MergeState {
                 self.reported = true;
                 self.told_empty = true;
             }
-        } else if self.reported && !self.sources.iter().any(is_out) {
-            // Told once more as it is, because nothing else says that the outage is over.
+        } else if self.reported && (is_well || !self.sources.iter().any(is_out)) {
+            // Told once more as it is, because nothing else says that the list is well.
             let mut told = self.set.told();
             let any = told.next();
             news.extend(
