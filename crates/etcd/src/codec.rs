@@ -67,7 +67,7 @@ pub trait Codec: Send + Sync + fmt::Debug {
     /// name begins like that of `service` (`user/admin` is below `user/`).
     ///
     /// Lenient where that is safe: a server is worth more than a tidy value. What is left out is
-    /// a [`Decoded::remark`].
+    /// a [`Decoded::remark`], unless it is empty or the layout says that it is not looked at.
     ///
     /// # Errors
     ///

@@ -59,8 +59,9 @@ type Item = Result<Change, DiscoverError>;
 ///   connection if it does not answer.
 /// - With [`EtcdConfig::snapshot`](crate::EtcdConfig::snapshot) it starts from its last list while
 ///   etcd is down.
-/// - A value without an endpoint in it is skipped, with one warning per key, and counted
-///   ([`DiscoverStats::decode_errors`]).
+/// - A value without an endpoint in it is skipped, and one that makes sense but for a part of it is
+///   used without that part. Both are warned of once per key, and counted each time they are
+///   written ([`DiscoverStats::decode_errors`]).
 ///
 /// # What is shared
 ///

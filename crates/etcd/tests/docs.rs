@@ -50,7 +50,24 @@ fn every_key_and_value_of_the_table_is_one_of_its_layout() {
             let decoded = codec.decode(service, key, value.as_bytes());
             let decoded = decoded.unwrap_or_else(|error| panic!("{name}: {error}"));
             let decoded = decoded.unwrap_or_else(|| panic!("{name}: it is another service's"));
-            assert_eq!(decoded.remark, None, "{name}");
+            // The table shows a server without TLS.
+            assert_eq!(decoded.remark.is_some(), name == "kratos-tls", "{name}");
+            let (port, weight) = match name {
+                "go" => (8090, Some(10.0)),
+                "go-zero" | "plain" => (8090, None),
+                "kratos" | "kratos-tls" => (9000, Some(100.0)),
+                "kitex" => (8888, Some(10.0)),
+                "dubbo" | "dubbo-interface" => (20000, Some(100.0)),
+                "go-micro" => (41321, None),
+                "fyer" => (8001, None),
+                "rpcx" => (8972, Some(10.0)),
+                "goframe" => (9000, Some(10.0)),
+                "skydns" => (8080, Some(10.0)),
+                _ => panic!("{name} is new"),
+            };
+            let endpoint = decoded.endpoint;
+            assert_eq!(endpoint.to_string(), format!("10.0.0.5:{port}"), "{name}");
+            assert_eq!(endpoint.metadata().weight, weight, "{name}");
             read += 1;
         }
     }

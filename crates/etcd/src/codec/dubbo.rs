@@ -12,7 +12,7 @@ use super::{Codec, CodecError, Decoded, key};
 
 /// What a server has when nothing else is said of it; dubbo-go's `DefaultWeight`.
 const WEIGHT: f64 = 100.0;
-/// The protocols that are gRPC: Triple, and dubbo-go's older name for it.
+/// The protocols that a gRPC client can call: Triple, and gRPC itself.
 const PROTOCOLS: [&str; 2] = ["tri", "grpc"];
 
 /// The layout of dubbo-go's service discovery by application (`registry/etcdv3`); read only.

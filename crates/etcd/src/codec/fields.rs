@@ -13,17 +13,21 @@ pub(super) struct Fields(Map<String, Value>);
 
 impl Fields {
     pub(super) fn read(value: &[u8]) -> Result<Self, CodecError> {
-        match serde_json::from_slice(value).map_err(CodecError::Json)? {
+        // A byte that is no UTF-8 costs the character, as in Go, and not the server.
+        let value = String::from_utf8_lossy(value);
+        match serde_json::from_str(&value).map_err(CodecError::Json)? {
             Value::Object(fields) => Ok(Self(fields)),
             _ => Err(CodecError::field("value", "an object")),
         }
     }
 
-    /// The field called `name`; the exact name first, as Go prefers it.
+    /// The field called `name`. The exact name goes before others that only differ in case, of which
+    /// there should be none: Go takes the last one of them in the document, and that is not known here.
     pub(super) fn field(&self, name: &str) -> Option<&Value> {
         let similar = || {
-            let mut similar = self.0.iter();
-            similar.find(|(key, _)| key.eq_ignore_ascii_case(name))
+            let similar = self.0.iter();
+            let similar = similar.filter(|(key, _)| key.eq_ignore_ascii_case(name));
+            similar.max_by_key(|(key, _)| *key)
         };
         let exact = self.0.get(name);
         let found = exact.or_else(|| similar().map(|(_, value)| value));
@@ -53,8 +57,22 @@ impl Fields {
     }
 }
 
+/// The beginning of what somebody has written, for messages: values may have a megabyte.
+pub(super) fn shown(text: &str) -> String {
+    const LONGEST: usize = 80;
+    match text.char_indices().nth(LONGEST) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
+}
+
 /// An address that can be dialled.
 pub(super) fn address(field: &'static str, text: &str) -> Result<Address, CodecError> {
+    /// More than any host name or path of a socket has.
+    const LONGEST: usize = 512;
+    if text.len() > LONGEST {
+        return Err(CodecError::field(field, "an address of at most 512 bytes"));
+    }
     let address: Address = text.parse().map_err(CodecError::Address)?;
     if address.is_unspecified() {
         return Err(CodecError::field(field, "an address that can be dialled"));

@@ -22,15 +22,18 @@ use super::{Codec, CodecError, Decoded};
 /// | `version`, `zone`, `region`: string or number | the field of that name |
 /// | `status`: `up`, `draining`, `down` | [`Metadata::availability`](evenkeel_core::Metadata::availability) |
 /// | `tags`: list of strings, or one string with commas | [`Metadata::tags`](evenkeel_core::Metadata::tags) |
-/// | any other string, number or boolean | [`Metadata::other`](evenkeel_core::Metadata::other) |
-/// | a string that is itself a JSON object | what is in it |
-/// | any other string, number or boolean instead of an object | `other["metadata"]` |
+/// | anything else | [`Metadata::other`](evenkeel_core::Metadata::other), a list or an object as JSON |
+/// | a string that is itself a JSON object, instead of one | what is in it |
+/// | anything else instead of an object | `other["metadata"]` |
 ///
 /// A value that makes no sense (`"weight":"heavy"`) is left out with a remark, and the endpoint
 /// is used without it.
 ///
 /// The format holds one address per endpoint and no `:authority`; an endpoint that has more
-/// cannot be written.
+/// cannot be written, and neither can other metadata that is called as one of the fields above.
+///
+/// etcd's own documentation has the example `{"Addr":"1.2.3.4"}`, without a port: nobody can dial
+/// that, and it is skipped.
 #[derive(Clone, Copy, Debug, Default)]
 #[non_exhaustive]
 pub struct GoEndpoints;
@@ -40,7 +43,7 @@ impl Codec for GoEndpoints {
         let address = fields::one_address(endpoint)?;
         // By hand, because Go's fields come in this order.
         let address = Value::from(address.to_string());
-        let metadata = metadata::write(endpoint.metadata());
+        let metadata = metadata::write(endpoint.metadata())?;
         Ok(format!(r#"{{"Op":0,"Addr":{address},"Metadata":{metadata}}}"#).into_bytes())
     }
 

@@ -5,7 +5,8 @@ use super::fields::{Fields, address, host_port};
 use super::metadata::Said;
 use super::{Codec, CodecError, Decoded, key};
 
-/// The layout of go-micro, versions 2 to 5 (`registry/etcd`); read only.
+/// The layout of go-micro (`registry/etcd`), versions 2, 4 and 5; read only. Version 3 has a domain
+/// in its keys, see [`Self::root`].
 ///
 /// | key | value |
 /// |---|---|
@@ -19,7 +20,8 @@ use super::{Codec, CodecError, Decoded, key};
 ///   client](super::GoEndpoints).
 #[derive(Clone, Debug)]
 pub struct GoMicro {
-    /// What keys begin with. Default `/micro/registry`.
+    /// What keys begin with. Default `/micro/registry`; of version 3, and of micro itself, which
+    /// have a domain there, `/micro/registry/micro`.
     pub root: String,
 }
 
@@ -54,21 +56,21 @@ impl Codec for GoMicro {
 
 /// What a value says, whosever it is.
 pub(super) fn read(fields: &Fields) -> Result<Decoded, CodecError> {
-    const EXPECTED: CodecError = CodecError::field("nodes", "a node that speaks grpc");
+    const EXPECTED: CodecError = CodecError::field("nodes", "one that speaks grpc");
     let nodes = fields.field("nodes").and_then(Value::as_array);
     let nodes = nodes.into_iter().flatten().filter_map(Fields::of);
     let mut grpc = nodes.filter(speaks_grpc);
-    let node = grpc.next().ok_or(EXPECTED)?;
-    let Some(text) = node.text("address") else {
+    let first = grpc.next().ok_or(EXPECTED)?;
+    let Some(text) = first.text("address") else {
         return Err(CodecError::field("address", "a string host:port"));
     };
-    let address = match node.field("port").and_then(Value::as_u64) {
+    let address = match first.field("port").and_then(Value::as_u64) {
         // As version 1 has it.
         Some(port) if port > 0 => host_port("address", text, port)?,
         _ => address("address", text)?,
     };
     let mut said = Said::read(fields.field("metadata"));
-    said.add(node.field("metadata"));
+    said.add(first.field("metadata"));
     if let Some(version) = fields.text("version") {
         said.metadata.version = Some(version.to_owned());
     }
@@ -106,6 +108,18 @@ mod tests {
             None,
             "it shares the key's beginning, not the name"
         );
+    }
+
+    #[test]
+    fn the_domain_of_version_three_is_a_part_of_the_root() {
+        let go_micro = GoMicro {
+            root: "/micro/registry/micro".into(),
+        };
+        let key = "/micro/registry/micro/greeter/greeter-1";
+        assert!(key.starts_with(&go_micro.prefix("greeter")));
+        let value = br#"{"name":"greeter","nodes":[{"address":"10.0.0.5:1"}]}"#;
+        let decoded = go_micro.decode("greeter", key, value).unwrap().unwrap();
+        assert_eq!(decoded.endpoint.to_string(), "10.0.0.5:1");
     }
 
     #[test]

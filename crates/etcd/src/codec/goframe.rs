@@ -1,6 +1,6 @@
 use evenkeel_core::Endpoint;
 
-use super::fields::{Fields, address};
+use super::fields::{Fields, address, shown};
 use super::metadata::Said;
 use super::{Codec, CodecError, Decoded, key};
 
@@ -11,7 +11,7 @@ use super::{Codec, CodecError, Decoded, key};
 /// | `/service/default/default/user/latest/10.0.0.5:9000` | `{"protocol":"grpc","insecure":true,"weight":10}` |
 ///
 /// - After the service a key has its version and then its addresses, separated by commas: one
-///   endpoint that all of them reach.
+///   endpoint that all of them reach. Those that cannot be dialled are left out with a remark.
 /// - A server whose `protocol` is another than `grpc` is skipped.
 /// - The value is understood as [the metadata of the Go client](super::GoEndpoints); it may be
 ///   empty. The version is the key's.
@@ -52,20 +52,37 @@ impl Codec for GoFrame {
         if addresses.contains('/') {
             return Ok(None);
         }
-        let addresses = addresses.split(',').map(|text| address("key", text));
-        let addresses = addresses.collect::<Result<Vec<_>, _>>()?;
-        let endpoint = Endpoint::with_addresses(addresses)
-            .map_err(|_| CodecError::field("key", "an address host:port"))?;
-        let mut said = Said::default();
-        if !value.is_empty() {
-            let fields = Fields::read(value)?;
-            if fields.text("protocol").is_some_and(|it| it != "grpc") {
-                return Err(CodecError::field("protocol", "grpc"));
-            }
-            said.add(Some(&fields.into_value()));
+        read(version, addresses, value).map(Some)
+    }
+}
+
+/// What the end of a key and its value say.
+pub(super) fn read(version: &str, addresses: &str, value: &[u8]) -> Result<Decoded, CodecError> {
+    const EXPECTED: CodecError = CodecError::field("key", "an address host:port");
+    let mut said = Said::default();
+    if !value.is_empty() {
+        let fields = Fields::read(value)?;
+        if fields.text("protocol").is_some_and(|it| it != "grpc") {
+            return Err(CodecError::field("protocol", "grpc"));
         }
-        said.metadata.version = Some(version.to_owned());
-        Ok(Some(said.of(endpoint)))
+        said.add(Some(&fields.into_value()));
+    }
+    said.metadata.version = Some(version.to_owned());
+    let (mut good, mut bad) = (Vec::new(), Vec::new());
+    for text in addresses.split(',') {
+        match address("key", text) {
+            Ok(address) => good.push(address),
+            Err(error) => bad.push(error),
+        }
+    }
+    match Endpoint::with_addresses(good) {
+        Ok(endpoint) => {
+            for error in bad {
+                said.remark(shown(&error.to_string()));
+            }
+            Ok(said.of(endpoint))
+        }
+        Err(_) => Err(bad.into_iter().next().unwrap_or(EXPECTED)),
     }
 }
 
@@ -86,6 +103,15 @@ mod tests {
         let addresses = decoded.endpoint.addresses().iter().map(ToString::to_string);
         assert!(addresses.eq(["10.0.0.5:9000", "172.17.0.2:9000"]));
         assert_eq!(decoded.endpoint.metadata().version.as_deref(), Some("v1.2"));
+    }
+
+    #[test]
+    fn an_address_that_cannot_be_dialled_costs_itself() {
+        let decoded = decode("v1/0.0.0.0:9000,10.0.0.5:9000", "")
+            .unwrap()
+            .unwrap();
+        assert_eq!(decoded.endpoint.to_string(), "10.0.0.5:9000");
+        assert!(decoded.remark.unwrap().contains("can be dialled"));
     }
 
     #[test]

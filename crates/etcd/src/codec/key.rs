@@ -6,13 +6,10 @@ pub(super) fn closed(service: &str) -> String {
     format!("{}/", service.trim_end_matches('/'))
 }
 
-/// `root/service/`, with one slash between; without a root nothing comes before the service.
+/// `root/service/`, with one slash between; without a root `/service/`, as frameworks have it that
+/// put a slash between the two.
 pub(super) fn under(root: &str, service: &str) -> String {
-    let service = name(service);
-    if root.is_empty() {
-        return closed(service);
-    }
-    format!("{}/{service}/", root.trim_end_matches('/'))
+    format!("{}/{}/", root.trim_end_matches('/'), name(service))
 }
 
 /// A service's name without the slashes around it, as values have it.
@@ -50,6 +47,21 @@ pub(super) fn unescaped(text: &str) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
+/// `text` as a part of a key, as Go's `url.QueryEscape` has it.
+pub(super) fn escaped(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => {
+                escaped.push(char::from(byte));
+            }
+            b' ' => escaped.push('+'),
+            _ => escaped.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    escaped
+}
+
 /// The names and values of a URL's query.
 pub(super) fn query(text: &str) -> impl Iterator<Item = (String, String)> {
     let pairs = text.split('&').filter(|pair| !pair.is_empty());
@@ -70,7 +82,8 @@ mod tests {
             ("/root/", "/user/", "/root/user/"),
             ("root/deep", "a/b", "root/deep/a/b/"),
             ("/", "user", "/user/"),
-            ("", "/user", "user/"),
+            ("", "user", "/user/"),
+            ("", "/user", "/user/"),
         ] {
             assert_eq!(under(root, service), prefix);
         }
@@ -86,6 +99,14 @@ mod tests {
             ("%4", "%4"),
             ("%zz%C3%BC%ff", "%zzü\u{fffd}"),
         ] {
+            assert_eq!(unescaped(text), plain);
+        }
+        for (plain, text) in [
+            ("com.acme.User", "com.acme.User"),
+            ("com.acme.Outer$User", "com.acme.Outer%24User"),
+            ("a b/ü", "a+b%2F%C3%BC"),
+        ] {
+            assert_eq!(escaped(plain), text);
             assert_eq!(unescaped(text), plain);
         }
     }

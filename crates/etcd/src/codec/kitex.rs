@@ -16,8 +16,9 @@ use super::{Codec, CodecError, Decoded, key};
 /// - `network` may be `unix`.
 #[derive(Clone, Debug)]
 pub struct Kitex {
-    /// What keys begin with: Kitex' `WithEtcdServicePrefix`. Default `kitex/registry-etcd`; version
-    /// 0.2.4 writes none.
+    /// What keys begin with: Kitex' `WithEtcdServicePrefix`. Default `kitex/registry-etcd`. An empty
+    /// one is for servers whose keys are `/user/10.0.0.5:8888`, as version 0.2.4 writes them, and
+    /// `NewEtcdRegistryWithAuth`.
     pub root: String,
 }
 
@@ -99,6 +100,18 @@ mod tests {
             metadata.other.get("cluster").map(String::as_str),
             Some("blue")
         );
+    }
+
+    #[test]
+    fn without_a_root_keys_begin_with_a_slash() {
+        let kitex = Kitex {
+            root: String::new(),
+        };
+        assert_eq!(kitex.prefix("user"), "/user/");
+        let value = br#"{"network":"tcp","address":"10.0.0.5:8888"}"#;
+        let decoded = kitex.decode("user", "/user/10.0.0.5:8888", value);
+        let endpoint = decoded.unwrap().unwrap().endpoint;
+        assert_eq!(endpoint.to_string(), "10.0.0.5:8888");
     }
 
     #[test]

@@ -21,11 +21,13 @@ use super::{Codec, CodecError, Decoded, key};
 /// be whole numbers, because Kratos reads others as 100.
 #[derive(Clone, Debug)]
 pub struct Kratos {
-    /// What keys begin with: Kratos' `Namespace`. Default `/microservices`.
+    /// What keys begin with: Kratos' `Namespace`. Default `/microservices`; with an empty one they
+    /// are `/helloworld/<id>`.
     pub root: String,
     /// Whether `grpcs://` is taken of a server that has both, and `grpc://` otherwise. Default no.
     ///
-    /// A server that has only the other one is taken with that. What has TLS says so in
+    /// A server that has only the other one is taken with that and a remark: Kratos itself skips it,
+    /// and calls reach it only if the channel happens to speak what it does. What has TLS says so in
     /// [`Metadata::other`](evenkeel_core::Metadata::other) as `"scheme": "grpcs"`, and is written
     /// as `grpcs://` if it says so; a channel speaks TLS to all of its endpoints or to none.
     /// `grpc://…?isSecure=true`, which older versions write, is `grpcs://`.
@@ -112,6 +114,14 @@ pub(super) fn read(fields: &Fields, tls: bool) -> Result<Decoded, CodecError> {
         said.metadata
             .other
             .insert(name.to_owned(), value.to_owned());
+    }
+    if *secure != tls {
+        let [wanted, found] = if tls {
+            ["grpcs", "grpc"]
+        } else {
+            ["grpc", "grpcs"]
+        };
+        said.remark(format!("endpoints has no {wanted}:// URL, only {found}://"));
     }
     Ok(said.of(endpoint))
 }

@@ -3,6 +3,7 @@
 use evenkeel_core::{Availability, Endpoint, Metadata};
 use serde_json::{Map, Number, Value};
 
+use super::fields::shown;
 use super::{CodecError, Decoded};
 
 /// What a value says of its server, and what of that made no sense.
@@ -34,6 +35,10 @@ impl Said {
     }
 
     fn add_fields(&mut self, fields: &Map<String, Value>) {
+        // Of names that only differ in case the one in lower case comes last, and so counts; the map's
+        // own order depends on a feature of serde_json that any crate may switch on.
+        let mut fields: Vec<_> = fields.iter().collect();
+        fields.sort_by_key(|(name, _)| *name);
         for (name, value) in fields {
             self.add_field(name, value);
         }
@@ -58,13 +63,19 @@ impl Said {
             }
         };
         if understood.is_none() {
+            let (name, value) = (shown(name), shown(&value.to_string()));
             self.remark(format!("{name} cannot be {value}"));
         }
     }
 
-    /// Something else that was left out.
+    /// Something else that was left out. There may be many of them, and the first few are enough.
     pub(super) fn remark(&mut self, remark: String) {
-        self.remarks.push(remark);
+        const MOST: usize = 5;
+        match self.remarks.len() {
+            0..MOST => self.remarks.push(remark),
+            MOST => self.remarks.push("and more".to_owned()),
+            _ => {}
+        }
     }
 
     /// `endpoint` with all that.
@@ -77,9 +88,10 @@ impl Said {
     }
 }
 
-/// Keeps a scalar as text; lists and objects have no place.
+/// Keeps something as text; lists and objects as JSON. What is empty says nothing.
 fn keep(metadata: &mut Metadata, name: &str, value: &Value) {
-    if let Some(text) = text(value).filter(|text| !text.is_empty()) {
+    let text = text(value).unwrap_or_else(|| value.to_string());
+    if !text.is_empty() {
         metadata.other.insert(name.to_owned(), text);
     }
 }
@@ -121,14 +133,24 @@ fn tags(value: &Value) -> Option<Vec<String>> {
     }
 }
 
+/// The names that have a meaning, and so cannot be those of anything else.
+const NAMES: [&str; 6] = ["weight", "version", "zone", "region", "status", "tags"];
+
 /// The counterpart: `null` for a server that says nothing of itself, as Go writes it.
-pub(super) fn write(metadata: &Metadata) -> Value {
+pub(super) fn write(metadata: &Metadata) -> Result<Value, CodecError> {
     let mut fields = Map::new();
     for (name, value) in &metadata.other {
+        if NAMES.iter().any(|known| name.eq_ignore_ascii_case(known)) {
+            return Err(CodecError::no_place(
+                "other metadata called weight, version, zone, region, status or tags",
+            ));
+        }
         fields.insert(name.clone(), value.as_str().into());
     }
-    // After the others, so that a field of its own wins over one of the same name there.
     if let Some(weight) = metadata.weight {
+        if !(weight.is_finite() && weight >= 0.0) {
+            return Err(CodecError::no_place("a weight that is no number from 0"));
+        }
         fields.insert("weight".into(), number(weight));
     }
     let texts = [
@@ -147,15 +169,15 @@ pub(super) fn write(metadata: &Metadata) -> Value {
     if !metadata.tags.is_empty() {
         fields.insert("tags".into(), metadata.tags.as_slice().into());
     }
-    if fields.is_empty() {
-        return Value::Null;
-    }
-    Value::Object(fields)
+    Ok(match fields.is_empty() {
+        true => Value::Null,
+        false => Value::Object(fields),
+    })
 }
 
 /// The same as Go's `map[string]string`: all values are texts, and a list has commas.
 pub(super) fn write_texts(metadata: &Metadata) -> Result<Map<String, Value>, CodecError> {
-    let fields = match write(metadata) {
+    let fields = match write(metadata)? {
         Value::Object(fields) => fields,
         _ => Map::new(),
     };
@@ -191,6 +213,5 @@ fn number(weight: f64) -> Value {
         )]
         return (weight as i64).into();
     }
-    // A weight is finite; one that is not would be written as null and read as unset.
     Number::from_f64(weight).map_or(Value::Null, Value::Number)
 }

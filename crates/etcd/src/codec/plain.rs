@@ -3,8 +3,8 @@ use evenkeel_core::{Endpoint, Metadata};
 use super::fields::{address, one_address};
 use super::{Codec, CodecError, Decoded};
 
-/// The address as plain text and nothing else: go-zero's layout (`core/discov`), that of
-/// registrator, and what one types into `etcdctl`.
+/// The address as plain text and nothing else: go-zero's layout (`core/discov`), and what one types
+/// into `etcdctl`.
 ///
 /// | key | value |
 /// |---|---|

@@ -44,31 +44,36 @@ impl Codec for Rpcx {
         key: &str,
         value: &[u8],
     ) -> Result<Option<Decoded>, CodecError> {
-        const EXPECTED: CodecError = CodecError::field("key", "tcp@host:port");
-        let Some(rest) = key.strip_prefix(&self.prefix(service)) else {
-            return Ok(None);
-        };
-        // The path of a socket has slashes, and nothing else has.
-        let endpoint = match rest.split_once('@') {
-            Some(("unix", path)) => address("key", &format!("unix:{path}"))?,
-            _ if rest.contains('/') => return Ok(None),
-            Some(("tcp", text)) => address("key", text)?,
-            _ => return Err(EXPECTED),
-        };
-        let mut said = Said::default();
-        let mut is_down = false;
-        for (name, value) in key::query(&String::from_utf8_lossy(value)) {
-            match name.as_str() {
-                "state" => is_down = value == "inactive",
-                "calls" | "connections" => {}
-                _ => said.add_field(&name, &value.into()),
+        match key.strip_prefix(&self.prefix(service)) {
+            // The path of a socket has slashes, and nothing else has.
+            Some(rest) if rest.starts_with("unix@") || !rest.contains('/') => {
+                read(rest, value).map(Some)
             }
+            _ => Ok(None),
         }
-        if is_down {
-            said.metadata.availability = Availability::Down;
-        }
-        Ok(Some(said.of(Endpoint::new(endpoint))))
     }
+}
+
+/// What the end of a key and its value say.
+pub(super) fn read(server: &str, value: &[u8]) -> Result<Decoded, CodecError> {
+    let endpoint = match server.split_once('@') {
+        Some(("unix", path)) => address("key", &format!("unix:{path}"))?,
+        Some(("tcp", text)) => address("key", text)?,
+        _ => return Err(CodecError::field("key", "tcp@host:port")),
+    };
+    let mut said = Said::default();
+    let mut is_down = false;
+    for (name, value) in key::query(&String::from_utf8_lossy(value)) {
+        match name.as_str() {
+            "state" => is_down = value == "inactive",
+            "calls" | "connections" => {}
+            _ => said.add_field(&name, &value.into()),
+        }
+    }
+    if is_down {
+        said.metadata.availability = Availability::Down;
+    }
+    Ok(said.of(Endpoint::new(endpoint)))
 }
 
 #[cfg(test)]

@@ -14,7 +14,11 @@ use super::{Codec, CodecError, Decoded, key};
 /// - The service is a domain, `svc.local`; keys have its labels from the last to the first. What
 ///   is below belongs to it, as in DNS: `x1.eu.svc.local` is one of `svc.local`.
 /// - A weight that is missing or not more than 0 is 100, as for CoreDNS; `priority` is kept as it
-///   is, in [`Metadata::other`](evenkeel_core::Metadata::other).
+///   is, in [`Metadata::other`](evenkeel_core::Metadata::other), and not obeyed: a server with a
+///   higher one gets its share of calls, unless `evenkeel.priority` goes by it.
+/// - Records without a port, as external-dns writes them, are skipped with a warning each; those for
+///   mail are not its own. `group` is not looked at, and neither is a record whose key is the domain
+///   itself (`/skydns/local/svc`), which DNS has when there is none below.
 #[derive(Clone, Debug)]
 pub struct SkyDns {
     /// What keys begin with: the plugin's `path`. Default `/skydns`.
@@ -41,7 +45,11 @@ impl Codec for SkyDns {
     }
 
     fn decode(&self, _: &str, _: &str, value: &[u8]) -> Result<Option<Decoded>, CodecError> {
-        read(&Fields::read(value)?).map(Some)
+        let fields = Fields::read(value)?;
+        if fields.field("mail") == Some(&Value::Bool(true)) {
+            return Ok(None);
+        }
+        read(&fields).map(Some)
     }
 }
 
@@ -87,6 +95,13 @@ mod tests {
             (metadata.weight, &*metadata.other["priority"]),
             (Some(100.0), "20")
         );
+    }
+
+    #[test]
+    fn a_record_for_mail_is_not_its_own() {
+        let value = br#"{"host":"10.0.0.5","port":25,"mail":true}"#;
+        let decoded = SkyDns::default().decode("svc.local", "/skydns/local/svc/x1", value);
+        assert_eq!(decoded.unwrap(), None);
     }
 
     #[test]

@@ -212,7 +212,8 @@ impl Entries {
 
     fn give_up(&mut self, entries: Vec<(EndpointKey, Endpoint)>, why: &str) {
         for (key, endpoint) in entries {
-            info!(%key, %endpoint, "etcd has lost it, and it was kept {why}");
+            let name = key.as_str().escape_debug();
+            info!(key = %name, %endpoint, "etcd has lost it, and it was kept {why}");
             self.set.remove(&key);
         }
         self.stats.kept.store(self.loss.len(), Ordering::Relaxed);
@@ -232,6 +233,8 @@ impl Entries {
         };
         self.stats.decode_errors.fetch_add(1, Ordering::Relaxed);
         if self.warned.insert(key.clone()) {
+            // Anyone may have written it, so it must not begin a line of its own.
+            let key = key.as_str().escape_debug();
             match endpoint {
                 Some(_) => warn!(%key, "a part of the value is ignored: {complaint}"),
                 None => warn!(%key, "the value is skipped: {complaint}"),

@@ -68,7 +68,9 @@ fn unreadable(service: &str, key: &str, value: &[u8], error: &CodecError) -> Unr
 
 /// The layouts that can be named, without those that take a guess.
 pub(super) fn other_layouts() -> impl Iterator<Item = (&'static str, Arc<dyn Codec>)> {
-    let names = CODEC_NAMES.iter().filter(|name| **name != "auto");
+    let names = CODEC_NAMES.iter();
+    // The second reads what `kratos` reads.
+    let names = names.filter(|name| !matches!(**name, "auto" | "kratos-tls"));
     names.filter_map(|name| Some((*name, codec_named(name)?)))
 }
 

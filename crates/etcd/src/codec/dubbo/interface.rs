@@ -9,9 +9,12 @@ use crate::codec::{Codec, CodecError, Decoded, key};
 ///
 /// | key | value |
 /// |---|---|
-/// | `/dubbo/com.acme.User/providers/tri%3A%2F%2F10.0.0.5%3A20000%2Fcom.acme.User%3Fweight%3D100` | empty |
+/// | `/dubbo/com.acme.User/providers/tri%3A%2F%2F10.0.0.5%3A20000%2Fcom.acme.User%3Fweight%3D100` | empty in Go, the lease's number in Java |
 ///
 /// - The service is the interface; all that is said is a URL, escaped, in the key.
+/// - Servers of all groups and versions of the interface are found. A consumer of Dubbo only takes
+///   those of its own: filter by `version` and, in
+///   [`Metadata::other`](evenkeel_core::Metadata::other), `group`.
 /// - Only `tri://` and `grpc://` are gRPC; servers of other protocols are skipped.
 /// - The URL's parameters are understood as [the metadata of the Go client](crate::GoEndpoints);
 ///   `dubbo.tag` is a tag, and `enabled=false` or `disabled=true` is [`Availability::Down`].
@@ -32,7 +35,8 @@ impl Default for DubboInterface {
 
 impl Codec for DubboInterface {
     fn prefix(&self, service: &str) -> String {
-        format!("{}providers/", key::under(&self.root, service))
+        let service = key::escaped(key::name(service));
+        format!("{}providers/", key::under(&self.root, &service))
     }
 
     fn encode(&self, _: &str, _: &Endpoint) -> Result<Vec<u8>, CodecError> {
@@ -47,7 +51,8 @@ impl Codec for DubboInterface {
     }
 }
 
-/// What an escaped URL says.
+/// What an escaped URL says. Its parameters are unescaped once more, as Dubbo does when it parses
+/// the URL.
 pub(in crate::codec) fn read(url: &str) -> Result<Decoded, CodecError> {
     const EXPECTED: CodecError = CodecError::field("key", "a URL tri:// or grpc://");
     let url = key::unescaped(url);
@@ -102,6 +107,12 @@ mod tests {
             metadata.other,
             [("group".to_owned(), "a/b".to_owned())].into()
         );
+    }
+
+    #[test]
+    fn an_interface_within_another_is_escaped_in_keys() {
+        let prefix = DubboInterface::default().prefix("com.acme.Outer$User");
+        assert_eq!(prefix, "/dubbo/com.acme.Outer%24User/providers/");
     }
 
     #[test]

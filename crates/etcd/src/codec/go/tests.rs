@@ -60,6 +60,78 @@ fn refuses_what_the_format_has_no_place_for() {
 }
 
 #[test]
+fn refuses_what_would_be_read_as_something_else() {
+    for weight in [f64::NAN, f64::INFINITY, -1.0] {
+        let mut metadata = Metadata::default();
+        metadata.weight = Some(weight);
+        let error = encode(&endpoint().with_metadata(metadata)).unwrap_err();
+        assert!(error.to_string().contains("no number from 0"), "{weight}");
+    }
+    for name in ["status", "Weight", "TAGS", "version", "zone", "region"] {
+        let mut metadata = Metadata::default();
+        metadata.other.insert(name.into(), "down".into());
+        let error = encode(&endpoint().with_metadata(metadata)).unwrap_err();
+        assert!(
+            error.to_string().contains("other metadata called"),
+            "{name}"
+        );
+    }
+}
+
+#[test]
+fn of_names_that_only_differ_in_case_the_one_in_lower_case_counts() {
+    for value in [
+        r#"{"weight":1,"Weight":2,"WEIGHT":3}"#,
+        r#"{"WEIGHT":3,"Weight":2,"weight":1}"#,
+    ] {
+        assert_eq!(metadata(value).0.weight, Some(1.0), "{value}");
+    }
+    for value in [
+        r#"{"ADDR":"h:2","addr":"h:1"}"#,
+        r#"{"addr":"h:1","ADDR":"h:2"}"#,
+    ] {
+        assert_eq!(
+            decode(value).unwrap().endpoint.to_string(),
+            "h:1",
+            "{value}"
+        );
+    }
+}
+
+#[test]
+fn a_byte_that_is_no_text_costs_the_character_and_not_the_server() {
+    let value = b"{\"Addr\":\"10.0.0.5:80\",\"Metadata\":{\"zone\":\"M\xfcnchen\"}}";
+    let decoded = GoEndpoints
+        .decode("user", "user/1", value)
+        .unwrap()
+        .unwrap();
+    let zone = decoded.endpoint.metadata().zone.as_deref();
+    assert_eq!(zone, Some("M\u{fffd}nchen"));
+}
+
+#[test]
+fn what_is_said_of_a_value_is_short_however_long_it_is() {
+    let long = "ü".repeat(100_000);
+    let fields: Vec<_> = (0..1000).map(|n| format!(r#""{n}Zone":1"#)).collect();
+    let bad: Vec<_> = [
+        "weight", "WEIGHT", "Weight", "status", "Status", "STATUS", "wEIGHT",
+    ]
+    .map(|name| format!(r#""{name}":"{long}""#))
+    .into();
+    let (_, remark) = metadata(&format!("{{{},{}}}", fields.join(","), bad.join(",")));
+    let remark = remark.unwrap();
+    assert!(
+        remark.len() < 1500 && remark.ends_with("and more"),
+        "{remark}"
+    );
+    let error = decode(&format!(r#"{{"Addr":"{long}"}}"#)).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "Addr: expected an address of at most 512 bytes"
+    );
+}
+
+#[test]
 fn the_prefix_ends_in_exactly_one_slash() {
     for service in ["user", "user/", "user//"] {
         assert_eq!(GoEndpoints.prefix(service), "user/");
@@ -85,7 +157,7 @@ fn metadata_may_be_any_json() {
     for (value, other) in [
         ("null", None),
         (r#""""#, None),
-        ("[1,2]", None),
+        ("[1,2]", Some("[1,2]")),
         (r#""blue""#, Some("blue")),
         ("7", Some("7")),
         ("true", Some("true")),
@@ -122,7 +194,8 @@ fn every_field_is_understood() {
         .iter()
         .map(|(k, v)| (k.as_str(), v.as_str()))
         .collect();
-    assert_eq!(other, [("leader", "true"), ("shard", "7")]);
+    let expected = [("leader", "true"), ("nested", r#"{"a":1}"#), ("shard", "7")];
+    assert_eq!(other, expected);
 }
 
 #[test]
@@ -168,7 +241,7 @@ proptest! {
         weight in prop::option::of((0..1_000_000_u32).prop_map(|eighths| f64::from(eighths) / 8.0)),
         version in prop::option::of(".*"),
         tags in prop::collection::vec("[^,]*", 0..3),
-        other in prop::collection::btree_map("x.*", ".+", 0..3),
+        other in prop::collection::btree_map("x.*|Weight|status|[tT][aA][gG][sS]", ".+", 0..3),
     ) {
         let mut metadata = Metadata::default();
         metadata.weight = weight;
@@ -176,8 +249,11 @@ proptest! {
         metadata.tags = tags;
         metadata.other = other;
         metadata.availability = Availability::Down;
+        let is_told_apart = metadata.other.keys().all(|name| name.starts_with('x'));
         let endpoint = endpoint().with_metadata(metadata);
-        let value = GoEndpoints.encode("user", &endpoint).unwrap();
+        let value = GoEndpoints.encode("user", &endpoint);
+        prop_assert_eq!(value.is_ok(), is_told_apart);
+        let Ok(value) = value else { return Ok(()) };
         let decoded = GoEndpoints.decode("user", "user/x", &value).unwrap();
         prop_assert_eq!(decoded, Some(Decoded::new(endpoint)));
     }

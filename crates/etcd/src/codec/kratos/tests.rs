@@ -44,6 +44,22 @@ fn writes_what_kratos_reads() {
 }
 
 #[test]
+fn without_a_namespace_keys_begin_with_a_slash() {
+    let kratos = Kratos {
+        root: String::new(),
+        ..Kratos::default()
+    };
+    assert_eq!(kratos.prefix("helloworld"), "/helloworld/");
+    assert_eq!(
+        kratos.key("helloworld", &endpoint()),
+        "/helloworld/10.0.0.5:9000"
+    );
+    let value = value(r#"["grpc://10.0.0.5:9000"]"#, "");
+    let decoded = kratos.decode("helloworld", "/helloworld/8f5e7c1a", value.as_bytes());
+    assert!(decoded.unwrap().is_some());
+}
+
+#[test]
 fn a_goodbye_has_its_place() {
     let draining = Metadata::default().with_availability(Availability::Draining);
     let value = encode(&endpoint().with_metadata(draining)).unwrap();
@@ -62,6 +78,10 @@ fn refuses_what_the_format_has_no_place_for() {
     };
     assert!(with(|it| it.weight = Some(2.5)).contains("no whole number"));
     assert!(with(|it| it.weight = Some(1e17)).contains("no whole number"));
+    assert!(with(|it| it.weight = Some(-1.0)).contains("no number from 0"));
+    assert!(with(|it| it.weight = Some(f64::NAN)).contains("no whole number"));
+    let status = |it: &mut Metadata| drop(it.other.insert("status".into(), "down".into()));
+    assert!(with(status).contains("other metadata called"));
     assert!(with(|it| it.tags = vec!["a,b".into()]).contains("a tag with a comma"));
     let socket = Endpoint::new("unix:///run/x.sock".parse::<Address>().unwrap());
     assert!(
@@ -107,6 +127,8 @@ fn the_wanted_kind_of_url_is_taken_and_the_other_if_there_is_only_that() {
         assert_eq!(decoded.endpoint.to_string(), address, "{endpoints}");
         let said = decoded.endpoint.metadata().other.get("scheme");
         assert_eq!(said.map(String::as_str), scheme, "{endpoints}");
+        let is_wanted = kratos.tls == scheme.is_some();
+        assert_eq!(decoded.remark.is_none(), is_wanted, "{endpoints}");
     }
 }
 
@@ -176,7 +198,7 @@ proptest! {
             metadata.other.insert("scheme".into(), "grpcs".into());
         }
         let endpoint = endpoint().with_metadata(metadata);
-        let kratos = Kratos::default();
+        let kratos = Kratos { tls, ..Kratos::default() };
         let (key, value) = (kratos.key(&service, &endpoint), kratos.encode(&service, &endpoint).unwrap());
         prop_assert!(key.starts_with(&kratos.prefix(&service)));
         let decoded = kratos.decode(&service, &key, &value).unwrap();
