@@ -7,7 +7,7 @@ use evenkeel_discover::{RegisterError, Registrar};
 use evenkeel_etcd::{
     AutoDetect, Codec, Etcd, EtcdConfig, EtcdRegistrar, Kratos, RegistrarConfig, codec_named,
 };
-use evenkeel_testkit::{EtcdServer, within};
+use evenkeel_testkit::{EtcdServer, Log, within};
 
 use crate::seen::{Seen, config};
 
@@ -75,6 +75,19 @@ const SERVERS: &[(&str, &str, &str, &str)] = &[
     ),
 ];
 
+/// What frameworks write beside their servers.
+const PLACEHOLDERS: &[(&str, &str)] = &[
+    ("/rpcx", "rpcx_path"),
+    ("/rpcx/user", "user"),
+    ("/dubbo", ""),
+    ("/dubbo/com.acme.User", ""),
+    ("/dubbo/com.acme.User/providers", ""),
+    (
+        "/dubbo/com.acme.User/consumers/consumer%3A%2F%2F10.0.0.9%2Fcom.acme.User",
+        "",
+    ),
+];
+
 fn with(server: &EtcdServer, codec: Arc<dyn Codec>) -> EtcdConfig {
     EtcdConfig {
         codec,
@@ -104,17 +117,22 @@ async fn each_layout_finds_its_own_servers_among_all_others() {
     for (_, _, key, value) in SERVERS {
         client.put(*key, *value, None).await.unwrap();
     }
-    // Neighbours with a longer name, and some below whose layouts can tell.
-    for (layout, _, key, value) in SERVERS {
-        let is_told = matches!(*layout, "kitex" | "rpcx" | "goframe");
-        let names = ["user-admin/", "user/admin/"].into_iter();
-        for name in names.take(1 + usize::from(is_told)) {
-            let key = key.replacen("user/", name, 1).replacen("User/", name, 1);
-            let neighbour = |text: &str| text.replace("10.0.0.1", "10.0.0.9");
-            client
-                .put(neighbour(&key), neighbour(value), None)
-                .await
-                .unwrap();
+    for (key, value) in PLACEHOLDERS {
+        client.put(*key, *value, None).await.unwrap();
+    }
+    // Neighbours with a longer name, and those below if the layout can tell.
+    for (layout, service, key, value) in SERVERS {
+        let prefix = codec_named(layout).unwrap().prefix(service);
+        let beginning = prefix.trim_end_matches("providers/").trim_end_matches('/');
+        let is_told = !matches!(*layout, "go" | "skydns");
+        let names = ["-admin", "/admin"].into_iter();
+        for more in names.take(1 + usize::from(is_told)) {
+            let rest = key.strip_prefix(beginning).unwrap();
+            let key = format!("{beginning}{more}{rest}").replace("10.0.0.1", "10.0.0.9");
+            assert!(!key.starts_with(&prefix) || more == "/admin", "{key}");
+            let value = value.replace("10.0.0.1", "10.0.0.9");
+            let value = value.replace(r#""user""#, &format!(r#""user{more}""#));
+            client.put(key, value, None).await.unwrap();
         }
     }
     for (layout, service, key, _) in SERVERS {
@@ -152,6 +170,32 @@ async fn a_guess_finds_servers_of_several_layouts_under_one_prefix() {
     seen.until_list(&["10.0.0.1:80*1", "10.0.0.2:80", "10.0.0.3:80*3"])
         .await;
     assert_eq!(seen.discover.stats().decode_errors(), 1);
+}
+
+#[tokio::test]
+async fn a_key_cannot_write_a_line_of_the_log() {
+    let Some(server) = EtcdServer::start().await else {
+        return;
+    };
+    let log = Log::start();
+    let mut client = server.client().await;
+    client
+        .put("user/\nERROR forged", "what?", None)
+        .await
+        .unwrap();
+    client.put("user/1", "10.0.0.1:80", None).await.unwrap();
+    for layout in ["plain", "auto"] {
+        let mut seen = seen(&server, codec_named(layout).unwrap(), "user");
+        seen.until_list(&["10.0.0.1:80"]).await;
+    }
+    let lines = log.lines_with("forged");
+    assert_eq!(lines.len(), 2, "{lines:?}");
+    assert!(
+        lines
+            .iter()
+            .all(|line| line.contains("the value is skipped")),
+        "{lines:?}"
+    );
 }
 
 #[tokio::test]
