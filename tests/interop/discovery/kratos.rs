@@ -1,4 +1,5 @@
-//! Kratos' own applications and clients.
+//! Kratos' applications, what they write of themselves, and its clients. Where that is kept in etcd is
+//! written anew in `kratos/registry.go`: that Kratos' registry has it there too is not shown.
 
 use evenkeel::Metadata;
 use evenkeel_testkit::within;

@@ -51,6 +51,30 @@ async fn servers_that_go_registers_are_found_called_and_let_go() {
     call(&channel).await;
 }
 
+/// The only one that there was may have been lost by etcd, and Go has no word for a goodbye.
+#[tokio::test]
+async fn the_last_server_of_go_is_kept_until_nobody_listens_there() {
+    let Some(registry) = Registry::start("go").await else {
+        return;
+    };
+    const SERVICE: &str = "user";
+    let mut program = or_skip!(go::naming(&registry.etcd, SERVICE));
+    let address = add(&mut program, SERVICE, r#"{"weight":10}"#).await;
+    let channel = registry.channel(SERVICE);
+    call(&channel).await;
+    program.ask("delete").await;
+    // A server that comes and goes later: its coming is known, so the deletion was, too.
+    let (ours, registration) = registry.register(SERVICE, Metadata::default()).await;
+    let ours = ours.address().to_string();
+    until(&channel, [&address, &ours]).await;
+    let gone = within("it is gone", registration.deregister()).await;
+    gone.unwrap();
+    until(&channel, [&address]).await;
+    call(&channel).await;
+    drop(program);
+    until(&channel, []).await;
+}
+
 #[tokio::test]
 async fn a_server_of_ours_is_found_called_and_let_go_by_go() {
     let Some(registry) = Registry::start("go").await else {

@@ -1,8 +1,9 @@
 // Command kratos is an application of Kratos: a server that registers itself, and a client that
 // discovers servers. What is written is Kratos' own ServiceInstance, and its client reads and calls
-// it; between them and etcd is registry.go. It is told where etcd is and the service's name, listens on a free
-// port of 127.0.0.1, and says so on standard output. Then it does what it is told on standard input,
-// one line each, and answers with one line; it ends when its standard input does.
+// it; where they are kept in etcd is not Kratos' code but registry.go. It is told where etcd is and
+// the service's name, listens on a free port of 127.0.0.1, and says so on standard output. Then it
+// does what it is told on standard input, one line each, and answers with one line; it ends when its
+// standard input does.
 //
 //	add METADATA    starts the application, which registers itself: added ID
 //	delete          stops it: deleted ID

@@ -9,8 +9,8 @@ import (
 )
 
 // registry has instances where Kratos' contrib/registry/etcd has them, as JSON:
-// /microservices/NAME/ID. That module is no part of this program because module proxies may not
-// have it.
+// /microservices/NAME/ID. It is written anew here: what tests show is that Kratos understands the
+// instances, and not where Kratos would keep them.
 type registry struct {
 	client *clientv3.Client
 }
@@ -41,8 +41,19 @@ func (r *registry) Register(ctx context.Context, instance *api.ServiceInstance) 
 		return err
 	}
 	key := prefix(instance.Name) + "/" + instance.ID
-	_, err = r.client.Put(ctx, key, string(value), clientv3.WithLease(lease.ID))
-	return err
+	if _, err = r.client.Put(ctx, key, string(value), clientv3.WithLease(lease.ID)); err != nil {
+		return err
+	}
+	// For as long as the process lives.
+	renewals, err := r.client.KeepAlive(context.Background(), lease.ID)
+	if err != nil {
+		return err
+	}
+	go func() {
+		for range renewals {
+		}
+	}()
+	return nil
 }
 
 func (r *registry) Deregister(ctx context.Context, instance *api.ServiceInstance) error {
