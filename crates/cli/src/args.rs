@@ -1,8 +1,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::builder::PossibleValuesParser;
-use evenkeel_etcd::CODEC_NAMES;
+use evenkeel_etcd::{CODEC_NAMES, codec_named};
 
 /// Looks after what etcd has of a service, and after gRPC service configs.
 ///
@@ -111,8 +110,9 @@ pub(crate) struct At {
     /// What is put before all keys as it is, for example prod/
     #[arg(long, default_value = "")]
     pub(crate) prefix: String,
-    /// How endpoints are written
-    #[arg(long, default_value = "go", value_parser = PossibleValuesParser::new(CODEC_NAMES.iter().copied()))]
+    /// How endpoints are written; most layouts take the root of their keys too, for example
+    /// kratos=/prod/microservices
+    #[arg(long, default_value = "go", value_name = "LAYOUT[=ROOT]", value_parser = layout)]
     pub(crate) layout: String,
     /// The etcd user; the password is in --password-file, or in the variable ETCDCTL_PASSWORD
     #[arg(long, value_name = "NAME")]
@@ -134,6 +134,14 @@ pub(crate) struct At {
     pub(crate) timeout: Duration,
 }
 
+/// A name that stands for a layout, as it is.
+fn layout(text: &str) -> Result<String, String> {
+    match codec_named(text) {
+        Some(_) => Ok(text.to_owned()),
+        None => Err(format!("expected one of {}", CODEC_NAMES.join(", "))),
+    }
+}
+
 fn seconds(text: &str) -> Result<Duration, String> {
     match text.parse() {
         Ok(seconds @ 0.1..=600.0) => Ok(Duration::from_secs_f64(seconds)),
@@ -152,11 +160,20 @@ mod tests {
     }
 
     #[test]
+    fn a_layout_may_have_a_root() {
+        for layout in CODEC_NAMES.iter().chain(&["kratos=/prod", "rpcx="]) {
+            let args = ["evenkeel", "doctor", "etcd://h", "user", "--layout", layout];
+            assert!(Args::try_parse_from(args).is_ok(), "{layout}");
+        }
+    }
+
+    #[test]
     fn what_cannot_be_is_refused() {
         for bad in [
             "--timeout=0",
             "--timeout=nan",
             "--layout=xml",
+            "--layout=go=/prod",
             "--cert=a.pem",
             "--password-file=x",
         ] {
