@@ -10,7 +10,7 @@ use super::{dubbo, fyer, go, go_micro, goframe, key, kitex, kratos, plain, rpcx,
 /// Guesses each value's layout; read only. To find out what there is, and while servers move from
 /// one layout to another. The first value of each layout is logged as a warning.
 ///
-/// A value that begins with `{` is told by its fields, or is GoFrame's if its key ends in addresses;
+/// A value that begins with `{` is told by its fields, or is GoFrame's if its key looks so;
 /// any other is that of rpcx or of Dubbo's registry by interface if its key ends as theirs do, and
 /// else [`PlainText`](super::PlainText). Keys begin with the service and a slash and nothing before it,
 /// so the service is written in full: `etcd:////microservices/helloworld`, `etcd:///user.rpc`. The
@@ -141,7 +141,7 @@ fn read_fields(key: &str, value: &[u8]) -> Result<Reading, CodecError> {
     Ok((guess, decoded))
 }
 
-/// GoFrame's, whose values say no address, and whose keys end in `version/address,address`.
+/// GoFrame's, whose values say no address, and whose keys are `/service/…/version/address,address`.
 fn read_goframe(key: &str, value: &[u8]) -> Result<Reading, CodecError> {
     const EXPECTED: CodecError = CodecError::field("value", "one of a layout that is known");
     let mut parts = key.rsplit('/');
@@ -149,7 +149,7 @@ fn read_goframe(key: &str, value: &[u8]) -> Result<Reading, CodecError> {
         return Err(EXPECTED);
     };
     let mut each = addresses.split(',').map(|text| address("key", text));
-    if each.all(|address| address.is_err()) {
+    if !key.contains("/service/") || each.all(|address| address.is_err()) {
         return Err(EXPECTED);
     }
     Ok((Guess::GoFrame, goframe::read(version, addresses, value)))
@@ -216,13 +216,15 @@ mod tests {
 
     #[test]
     fn what_is_of_no_layout_is_refused_with_the_reason() {
-        for (value, why) in [
-            ("{}", "a layout that is known"),
-            ("", "a layout that is known"),
-            ("{", "not JSON"),
-            ("hello", "port is missing"),
+        for (key, value, why) in [
+            ("user/1", "{}", "a layout that is known"),
+            ("user/1", "", "a layout that is known"),
+            ("user/10.0.0.5:80", "", "a layout that is known"),
+            ("user/10.0.0.5:80", "{}", "a layout that is known"),
+            ("user/1", "{", "not JSON"),
+            ("user/1", "hello", "port is missing"),
         ] {
-            let error = AutoDetect::default().decode("user", "user/1", value.as_bytes());
+            let error = AutoDetect::default().decode("user", key, value.as_bytes());
             let error = error.unwrap_err().to_string();
             assert!(error.contains(why), "{value:?}: {error}");
         }

@@ -52,10 +52,7 @@ impl Codec for Dubbo {
 
     fn decode(&self, service: &str, _: &str, value: &[u8]) -> Result<Option<Decoded>, CodecError> {
         let fields = Fields::read(value)?;
-        let Some(name) = fields.text("ServiceName") else {
-            return Err(CodecError::field("ServiceName", "the application's name"));
-        };
-        if name != key::name(service) {
+        if !fields.is_of("ServiceName", service)? {
             return Ok(None);
         }
         read(&fields).map(Some)

@@ -5,7 +5,7 @@ use std::fmt;
 use evenkeel_core::{Address, Endpoint};
 use serde_json::{Map, Value};
 
-use super::CodecError;
+use super::{CodecError, key};
 
 /// A JSON object. Field names are matched without regard to case, and null is no value.
 #[derive(Debug)]
@@ -32,6 +32,14 @@ impl Fields {
         let exact = self.0.get(name);
         let found = exact.or_else(|| similar().map(|(_, value)| value));
         found.filter(|value| !value.is_null())
+    }
+
+    /// Whether the field called `field`, which has a service's name, says that it is `service`.
+    pub(super) fn is_of(&self, field: &'static str, service: &str) -> Result<bool, CodecError> {
+        match self.text(field) {
+            Some(name) => Ok(name == key::name(service)),
+            None => Err(CodecError::field(field, "the service's name")),
+        }
     }
 
     /// A JSON object within another.

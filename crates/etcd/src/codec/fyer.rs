@@ -41,10 +41,7 @@ impl Codec for FyerRpc {
 
     fn decode(&self, service: &str, _: &str, value: &[u8]) -> Result<Option<Decoded>, CodecError> {
         let fields = Fields::read(value)?;
-        let Some(name) = fields.text("service") else {
-            return Err(CodecError::field("service", "the service's name"));
-        };
-        if name != key::name(service) {
+        if !fields.is_of("service", service)? {
             return Ok(None);
         }
         read(&fields).map(Some)

@@ -84,10 +84,7 @@ impl Codec for Kratos {
 
     fn decode(&self, service: &str, _: &str, value: &[u8]) -> Result<Option<Decoded>, CodecError> {
         let fields = Fields::read(value)?;
-        let Some(name) = fields.text("name") else {
-            return Err(CodecError::field("name", "the service's name"));
-        };
-        if name != key::name(service) {
+        if !fields.is_of("name", service)? {
             return Ok(None);
         }
         read(&fields, self.tls).map(Some)
