@@ -203,10 +203,7 @@ async fn services_whose_names_begin_alike_are_found_and_counted() {
     assert_eq!(
         findings(&facts),
         [
-            r#"warning prefix-bleed: a key "v1/user""#,
-            r#"warning prefix-bleed: 2 keys under "v1/user-admin/""#,
-            r#"warning prefix-bleed: 1 key under "v1/user0/""#,
-            r#"warning prefix-bleed: a key "v1/users""#,
+            "warning prefix-bleed (v1/user v1/user-admin/ v1/user0/ v1/users): 4 other names begin alike, with 5 keys"
         ]
     );
 }
@@ -322,10 +319,12 @@ async fn who_may_not_look_is_told_so_and_who_may_look_a_little_gets_that() {
     let all = examine(with("root", "secret"), "user").await.unwrap();
     assert_eq!(findings(&all), [""; 0]);
     let part = findings(&examine(with("eve", "secret"), "user").await.unwrap());
-    assert!(
-        part.iter().all(|it| it.starts_with("note unanswered: ")) && !part.is_empty(),
-        "{part:?}"
-    );
+    let about: Vec<_> = part
+        .iter()
+        .map(|it| it.split(": ").take(2).collect::<Vec<_>>().join(": "))
+        .collect();
+    let expected = ["note unanswered: XX"];
+    assert_eq!(about, expected, "{part:?}");
 }
 
 #[tokio::test]

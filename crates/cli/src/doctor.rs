@@ -2,7 +2,7 @@ mod dial;
 mod json;
 mod text;
 
-use evenkeel_etcd::doctor::{Facts, Finding, Limits, Severity, examine};
+use evenkeel_etcd::doctor::{Facts, Finding, Limits, Severity, Unanswered, examine};
 
 use crate::args;
 use crate::outcome::Outcome;
@@ -26,9 +26,10 @@ pub(crate) async fn run(args: &args::Doctor) -> Result<Outcome, String> {
         facts.dialled = dial::all(connector, addresses, args.at.timeout).await;
         if facts.dialled.len() < all {
             let left = all - facts.dialled.len();
-            facts
-                .unanswered
-                .push(format!("{left} of {all} addresses: not dialled in time"));
+            facts.unanswered.push(Unanswered {
+                what: format!("{left} of {all} addresses: not dialled in time"),
+                is_refused: false,
+            });
         }
     }
     let findings = facts.judge(&Limits::default());

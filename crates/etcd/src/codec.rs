@@ -74,6 +74,23 @@ pub trait Codec: Send + Sync + fmt::Debug {
     /// When there is no endpoint in it. It is skipped then; others are not affected.
     fn decode(&self, service: &str, key: &str, value: &[u8])
     -> Result<Option<Decoded>, CodecError>;
+
+    /// How others use the layout: what is wrong there and what is as it should be, for
+    /// [`doctor`](crate::doctor).
+    fn customs(&self) -> Customs {
+        Customs::default()
+    }
+}
+
+/// How others use a key layout.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[expect(clippy::exhaustive_structs, reason = "plain data")]
+pub struct Customs {
+    /// Common readers take all keys that begin with the service's name, however they go on: those
+    /// of `user-admin` for `user`. Default no: they compare names, or ask with the `/`.
+    pub matches_bare_names: bool,
+    /// Keys are put by hand and stay, without a lease. Default no.
+    pub is_kept_by_hand: bool,
 }
 
 /// What a value says.
@@ -124,9 +141,18 @@ pub enum CodecError {
         /// What should be there.
         expected: &'static str,
     },
-    /// The address does not parse, or names no machine.
+    /// The address does not parse.
     #[error("{0}")]
     Address(#[source] ParseAddressError),
+    /// The address names no machine, or no port.
+    #[error("{field}: {address} is no address that can be dialled")]
+    #[non_exhaustive]
+    Unspecified {
+        /// The field's name.
+        field: &'static str,
+        /// What is there.
+        address: evenkeel_core::Address,
+    },
     /// The format has no place for it.
     #[error("the format has no place for {what}")]
     #[non_exhaustive]
@@ -153,6 +179,12 @@ impl CodecError {
         Self::Field { field, expected }
     }
 
+    /// The address in `field` names no machine, or no port.
+    #[must_use]
+    pub const fn unspecified(field: &'static str, address: evenkeel_core::Address) -> Self {
+        Self::Unspecified { field, address }
+    }
+
     /// The format has no place for `what`.
     #[must_use]
     pub const fn no_place(what: &'static str) -> Self {
@@ -167,4 +199,4 @@ impl CodecError {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -27,7 +27,7 @@ mod reading;
 
 pub use check::Check;
 pub use examine::examine;
-pub use facts::{Dialled, Entry, Facts, Lease, Member, MemberStatus, Neighbour};
+pub use facts::{Dialled, Entry, Facts, Lease, Member, MemberStatus, Neighbour, Unanswered};
 pub use finding::{Finding, Severity};
 pub use judge::Limits;
 pub use reading::Unreadable;

@@ -55,8 +55,8 @@ mod error;
 mod register;
 
 pub use codec::{
-    AutoDetect, CODEC_NAMES, Codec, CodecError, Decoded, Dubbo, DubboInterface, FnCodec, FyerRpc,
-    GoEndpoints, GoFrame, GoMicro, Kitex, Kratos, PlainText, Rpcx, SkyDns, codec_named,
+    AutoDetect, CODEC_NAMES, Codec, CodecError, Customs, Decoded, Dubbo, DubboInterface, FnCodec,
+    FyerRpc, GoEndpoints, GoFrame, GoMicro, Kitex, Kratos, PlainText, Rpcx, SkyDns, codec_named,
     guess_layout,
 };
 pub use config::{Credentials, EtcdConfig};

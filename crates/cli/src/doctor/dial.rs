@@ -68,9 +68,8 @@ fn judge(error: &ConnectError) -> Dialled {
         None => step.to_string(),
     };
     match step {
-        ConnectStep::Http2 | ConnectStep::NoSettings | ConnectStep::Tls | ConnectStep::Alpn => {
-            Dialled::NotHttp2(reason)
-        }
+        ConnectStep::Tls | ConnectStep::Alpn => Dialled::Tls(reason),
+        ConnectStep::Http2 | ConnectStep::NoSettings => Dialled::NotHttp2(reason),
         _ => Dialled::Unreachable(reason),
     }
 }

@@ -116,21 +116,29 @@ fn key<'a>(facts: &Facts, entry: &'a Entry) -> Key<'a> {
             ttl_seconds: times.map(|lease| lease.granted.as_secs()),
             remaining_seconds: times.map(|lease| lease.remaining.as_secs()),
         }),
-        connects: connects(facts, entry),
+        connects: answered(facts, entry).map(connects),
         unreadable: entry.reading.as_ref().err().map(|it| it.reason.as_str()),
     }
 }
 
 /// The best that its addresses have answered: one is enough.
-pub(super) fn connects(facts: &Facts, entry: &Entry) -> Option<&'static str> {
+pub(super) fn answered<'a>(facts: &'a Facts, entry: &Entry) -> Option<&'a Dialled> {
     let addresses = entry.endpoint()?.addresses().iter();
     let dialled = addresses.filter_map(|address| facts.dialled.get(address));
-    let words = dialled.map(|dialled| match dialled {
-        Dialled::Http2 => (2, "yes"),
-        Dialled::NotHttp2(_) => (1, "not HTTP/2"),
-        _ => (0, "no"),
-    });
-    words.max().map(|(_, word)| word)
+    dialled.max_by_key(|dialled| match dialled {
+        Dialled::Http2 => 2,
+        Dialled::NotHttp2(_) | Dialled::Tls(_) => 1,
+        _ => 0,
+    })
+}
+
+const fn connects(dialled: &Dialled) -> &'static str {
+    match dialled {
+        Dialled::Http2 => "http2",
+        Dialled::Tls(_) => "tlsFails",
+        Dialled::NotHttp2(_) => "notHttp2",
+        _ => "unreachable",
+    }
 }
 
 fn found(finding: &Finding) -> Found<'_> {

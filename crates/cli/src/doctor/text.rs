@@ -1,9 +1,9 @@
 //! The report for people.
 
-use evenkeel_etcd::doctor::{Entry, Facts, Finding, Severity};
+use evenkeel_etcd::doctor::{Dialled, Entry, Facts, Finding, Severity};
 
 use super::Report;
-use super::json::connects;
+use super::json::answered;
 use crate::columns::columns;
 use crate::plain::plain;
 use crate::style::Palette;
@@ -95,8 +95,17 @@ fn row(facts: &Facts, entry: &Entry) -> [String; 6] {
         weight.map_or_else(nothing, |weight| weight.to_string()),
         status.map_or_else(nothing, str::to_owned),
         lease,
-        connects(facts, entry).map_or_else(nothing, str::to_owned),
+        answered(facts, entry).map_or_else(nothing, |it| connects(it).to_owned()),
     ]
+}
+
+const fn connects(dialled: &Dialled) -> &'static str {
+    match dialled {
+        Dialled::Http2 => "yes",
+        Dialled::Tls(_) => "TLS fails",
+        Dialled::NotHttp2(_) => "not HTTP/2",
+        _ => "no",
+    }
 }
 
 fn describe(finding: &Finding, palette: Palette) -> String {

@@ -83,7 +83,7 @@ pub(super) fn address(field: &'static str, text: &str) -> Result<Address, CodecE
     }
     let address: Address = text.parse().map_err(CodecError::Address)?;
     if address.is_unspecified() {
-        return Err(CodecError::field(field, "an address that can be dialled"));
+        return Err(CodecError::unspecified(field, address));
     }
     Ok(address)
 }

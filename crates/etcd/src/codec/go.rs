@@ -3,7 +3,7 @@ use serde_json::Value;
 
 use super::fields::{self, Fields};
 use super::metadata::{self, Said};
-use super::{Codec, CodecError, Decoded};
+use super::{Codec, CodecError, Customs, Decoded};
 
 /// The layout of etcd's Go client (`go.etcd.io/etcd/client/v3/naming/endpoints`), which grpc-go's
 /// etcd resolver reads.
@@ -49,6 +49,13 @@ impl Codec for GoEndpoints {
 
     fn decode(&self, _: &str, _: &str, value: &[u8]) -> Result<Option<Decoded>, CodecError> {
         read(&Fields::read(value)?).map(Some)
+    }
+
+    fn customs(&self) -> Customs {
+        Customs {
+            matches_bare_names: true,
+            ..Customs::default()
+        }
     }
 }
 

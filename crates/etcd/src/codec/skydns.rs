@@ -3,7 +3,7 @@ use serde_json::Value;
 
 use super::fields::{Fields, host_port};
 use super::metadata::Said;
-use super::{Codec, CodecError, Decoded, key};
+use super::{Codec, CodecError, Customs, Decoded, key};
 
 /// The layout of SkyDNS and of CoreDNS' plugin `etcd`; read only.
 ///
@@ -50,6 +50,13 @@ impl Codec for SkyDns {
             return Ok(None);
         }
         read(&fields).map(Some)
+    }
+
+    fn customs(&self) -> Customs {
+        Customs {
+            is_kept_by_hand: true,
+            ..Customs::default()
+        }
     }
 }
 

@@ -5,16 +5,16 @@ use super::*;
 
 /// A sample: the layout, the service, a key and its value, as frameworks write them or as their
 /// documentation shows them, and what it says.
-pub(super) struct Sample {
-    pub(super) layout: &'static str,
-    pub(super) service: &'static str,
-    pub(super) key: &'static str,
-    pub(super) value: &'static str,
+pub(crate) struct Sample {
+    pub(crate) layout: &'static str,
+    pub(crate) service: &'static str,
+    pub(crate) key: &'static str,
+    pub(crate) value: &'static str,
     /// The address and the weight, or why there is none.
-    says: Result<(&'static str, Option<f64>), &'static str>,
+    pub(crate) says: Result<(&'static str, Option<f64>), &'static str>,
 }
 
-pub(super) const SAMPLES: &[Sample] = &[
+pub(crate) const SAMPLES: &[Sample] = &[
     Sample {
         layout: "go",
         service: "service/user",

@@ -30,6 +30,8 @@ pub enum Check {
     UnspecifiedAddress,
     /// An address that only its own machine can reach.
     LoopbackAddress,
+    /// An address that no router passes on.
+    UnroutableAddress,
     /// Several keys for one server.
     Duplicate,
     /// A key that never expires.
@@ -52,6 +54,8 @@ pub enum Check {
     NoNewCalls,
     /// An address that cannot be connected to.
     Unreachable,
+    /// An address that was dialled by TLS, in vain.
+    Tls,
     /// An address where nobody speaks HTTP/2, in the way that it was dialled.
     NotHttp2,
     /// Keys of another service that begin in the same way.
@@ -78,6 +82,7 @@ impl Check {
         Self::PartlyIgnored,
         Self::UnspecifiedAddress,
         Self::LoopbackAddress,
+        Self::UnroutableAddress,
         Self::Duplicate,
         Self::NoLease,
         Self::LeaseGone,
@@ -89,6 +94,7 @@ impl Check {
         Self::MixedWeights,
         Self::NoNewCalls,
         Self::Unreachable,
+        Self::Tls,
         Self::NotHttp2,
         Self::PrefixBleed,
         Self::NestedService,

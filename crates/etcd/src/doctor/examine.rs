@@ -25,6 +25,7 @@ pub async fn examine(config: EtcdConfig, service: &str) -> Result<Facts, EtcdErr
     let mut facts = Facts {
         service: service.to_owned(),
         prefix: whole.key(&config.codec.prefix(service)),
+        customs: config.codec.customs(),
         members: members.iter().map(|(_, member)| member.clone()).collect(),
         ..Facts::default()
     };

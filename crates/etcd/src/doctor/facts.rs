@@ -4,7 +4,7 @@ use std::time::Duration;
 use evenkeel_core::{Address, Endpoint};
 
 use super::Unreadable;
-use crate::{Decoded, EtcdError};
+use crate::{Customs, Decoded, EtcdError};
 
 /// What etcd has of a service, and how etcd itself is doing, at one time.
 #[derive(Clone, Debug, Default)]
@@ -14,12 +14,16 @@ pub struct Facts {
     pub service: String,
     /// What the full keys of its endpoints start with; ends in `/`.
     pub prefix: String,
+    /// How others use the layout.
+    pub customs: Customs,
     /// etcd's revision when the keys were listed.
     pub revision: i64,
     /// The members that were configured, in that order.
     pub members: Vec<Member>,
     /// Client URLs of members that the cluster has and nobody has configured, one of each.
     pub unlisted_members: Vec<String>,
+    /// The client URLs that the cluster's members tell others; empty when etcd did not tell them.
+    pub client_urls: Vec<String>,
     /// Alarms that are raised: `NOSPACE`, `CORRUPT`.
     pub alarms: BTreeSet<&'static str>,
     /// The keys under [`Self::prefix`], in etcd's order.
@@ -28,12 +32,13 @@ pub struct Facts {
     /// One that could not be asked for is missing.
     pub leases: BTreeMap<i64, Option<Lease>>,
     /// Keys that begin like the service's and are not its own.
+    /// At most [`Self::MOST_NEIGHBOURS`].
     pub neighbours: Vec<Neighbour>,
     /// When there are no keys: prefixes of the service in other layouts that have some, with the
     /// layout's name and how many there are.
     pub elsewhere: Vec<(&'static str, String, usize)>,
-    /// What else etcd was asked and did not answer, with the reason.
-    pub unanswered: Vec<String>,
+    /// What else could not be found out.
+    pub unanswered: Vec<Unanswered>,
     /// How dialling the endpoints' addresses went; empty when nobody has tried.
     pub dialled: BTreeMap<Address, Dialled>,
 }
@@ -91,8 +96,18 @@ pub struct Neighbour {
     /// The start of the keys up to the first `/` after the name of the service; the key itself if
     /// it has none.
     pub name: String,
-    /// How many keys there are.
-    pub keys: usize,
+    /// How many keys there are; none when etcd did not tell.
+    pub keys: Option<usize>,
+}
+
+/// Something that could not be found out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(clippy::exhaustive_structs, reason = "plain data")]
+pub struct Unanswered {
+    /// What, and why.
+    pub what: String,
+    /// Whether we may not know it; otherwise it may be found out next time.
+    pub is_refused: bool,
 }
 
 /// How dialling an address went.
@@ -101,6 +116,8 @@ pub struct Neighbour {
 pub enum Dialled {
     /// It answered as an HTTP/2 server.
     Http2,
+    /// It was dialled by TLS, and that did not come about.
+    Tls(String),
     /// Somebody took the connection and did not answer as an HTTP/2 server.
     NotHttp2(String),
     /// There was no connection.
@@ -121,6 +138,9 @@ impl Entry {
 }
 
 impl Facts {
+    /// More neighbours say nothing more.
+    pub const MOST_NEIGHBOURS: usize = 20;
+
     /// The addresses of all endpoints, each once.
     #[must_use]
     pub fn addresses(&self) -> BTreeSet<Address> {

@@ -10,7 +10,7 @@ pub struct Finding {
     pub severity: Severity,
     /// What was looked at; says why it hurts and what to do.
     pub check: Check,
-    /// The full keys that it is about; none when it is about etcd or about all.
+    /// The full keys that it is about, or what they begin with (`user-admin/`); none when it is about etcd or about all.
     pub keys: Vec<String>,
     /// What was found, in one line.
     pub what: String,

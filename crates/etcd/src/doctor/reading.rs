@@ -2,9 +2,6 @@
 
 use std::sync::Arc;
 
-use evenkeel_core::Address;
-use serde_json::Value;
-
 use super::Entry;
 use crate::{CODEC_NAMES, Codec, CodecError, Decoded, EtcdConfig, codec_named};
 
@@ -61,7 +58,10 @@ fn unreadable(service: &str, key: &str, value: &[u8], error: &CodecError) -> Unr
         .filter(|(_, codec)| matches!(codec.decode(service, key, value), Ok(Some(_))));
     Unreadable {
         reason: error.to_string(),
-        unspecified: unspecified(value),
+        unspecified: match error {
+            CodecError::Unspecified { address, .. } => Some(address.to_string()),
+            _ => None,
+        },
         readable_as: readable.map(|(name, _)| name).collect(),
     }
 }
@@ -72,32 +72,6 @@ pub(super) fn other_layouts() -> impl Iterator<Item = (&'static str, Arc<dyn Cod
     // The second reads what `kratos` reads.
     let names = names.filter(|name| !matches!(**name, "auto" | "kratos-tls"));
     names.filter_map(|name| Some((*name, codec_named(name)?)))
-}
-
-/// The first text in the value that is an address and names no machine or no port.
-fn unspecified(value: &[u8]) -> Option<String> {
-    let text = std::str::from_utf8(value).ok()?;
-    match serde_json::from_str(text) {
-        Ok(value) => unspecified_in(&value),
-        Err(_) => unspecified_text(text.trim()),
-    }
-}
-
-fn unspecified_in(value: &Value) -> Option<String> {
-    match value {
-        Value::String(text) => unspecified_text(text),
-        Value::Array(items) => items.iter().find_map(unspecified_in),
-        Value::Object(fields) => fields.values().find_map(unspecified_in),
-        Value::Null | Value::Bool(_) | Value::Number(_) => None,
-    }
-}
-
-fn unspecified_text(text: &str) -> Option<String> {
-    let after_scheme = text.split_once("://").map_or(text, |(_, rest)| rest);
-    let address: Address = after_scheme.parse().ok()?;
-    let is_it =
-        matches!(address, Address::Ip(_) | Address::Host { .. }) && address.is_unspecified();
-    is_it.then(|| address.to_string())
 }
 
 #[cfg(test)]
@@ -127,16 +101,40 @@ mod tests {
     }
 
     #[test]
-    fn addresses_that_name_nobody_are_found_wherever_they_are() {
-        for (value, found) in [
-            (r#"{"Addr":"0.0.0.0:80"}"#, Some("0.0.0.0:80")),
-            (r#"{"Addr":"10.0.0.1:0"}"#, Some("10.0.0.1:0")),
-            (r#"{"x":{"endpoints":["grpc://[::]:80"]}}"#, Some("[::]:80")),
-            ("0.0.0.0:80\n", Some("0.0.0.0:80")),
-            (r#"{"Addr":17,"b":["10.0.0.1:80",null,true,"v0.0"]}"#, None),
-            ("nonsense", None),
+    fn an_address_that_names_nobody_is_what_the_layout_refused_and_no_guess() {
+        for (layout, value, found) in [
+            ("go", r#"{"Addr":"0.0.0.0:80"}"#, Some("0.0.0.0:80")),
+            ("go", r#"{"Addr":"10.0.0.1:0"}"#, Some("10.0.0.1:0")),
+            ("plain", "[::]:80\n", Some("[::]:80")),
+            (
+                "kratos",
+                r#"{"id":"1","name":"user","endpoints":["grpc://[::]:80"]}"#,
+                Some("[::]:80"),
+            ),
+            // These are refused for other reasons.
+            (
+                "go",
+                r#"{"Addr":17,"Metadata":{"listen":"0.0.0.0:80"}}"#,
+                None,
+            ),
+            (
+                "go",
+                r#"{"Addr":"nonsense","Metadata":{"shard":"orders:0"}}"#,
+                None,
+            ),
+            ("go", "0.0.0.0:80", None),
         ] {
-            let unreadable = read_value(value).reading.unwrap_err();
+            let config = EtcdConfig {
+                codec: codec_named(layout).unwrap(),
+                ..EtcdConfig::default()
+            };
+            let key = format!("{}1", config.codec.prefix("user"));
+            let raw = Raw {
+                key: key.as_bytes(),
+                value: value.as_bytes(),
+                lease: 7,
+            };
+            let unreadable = read(&config, "user", &raw).reading.unwrap_err();
             assert_eq!(unreadable.unspecified.as_deref(), found, "{value}");
             assert!(!unreadable.reason.is_empty());
         }

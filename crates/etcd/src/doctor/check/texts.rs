@@ -124,6 +124,12 @@ impl Check {
                 "clients on other machines call themselves",
                 "advertise the address that clients reach the server by",
             ),
+            Self::UnroutableAddress => (
+                "unroutable-address",
+                "clients beyond the server's own machine or network do not reach it, or reach \
+                 somebody else",
+                "advertise the address that clients reach the server by",
+            ),
             Self::Duplicate => (
                 "duplicate",
                 "readers that do not merge them (grpc-go, kratos) give it twice its share",
@@ -149,6 +155,12 @@ impl Check {
                 "unreachable",
                 "calls there fail, until clients have noticed and go elsewhere",
                 "start the server, open the way there, or delete its key",
+            ),
+            Self::Tls => (
+                "tls",
+                "a client that trusts and names as the doctor did cannot call there",
+                "compare the certificate with --dial-cacert and --dial-authority; renew one that \
+                 has expired; a server without TLS needs clients without",
             ),
             _ => (
                 "not-http2",

@@ -9,7 +9,7 @@ use super::Asked;
 use crate::discover::range_end;
 use crate::doctor::parallel::in_parallel;
 use crate::doctor::reading::other_layouts;
-use crate::doctor::{Facts, Lease, Neighbour};
+use crate::doctor::{Facts, Lease, Neighbour, Unanswered};
 use crate::{EtcdConfig, EtcdError};
 
 impl Asked {
@@ -50,15 +50,12 @@ impl Asked {
         }
         if let Some(error) = refused {
             let missing = all - facts.leases.len();
-            let reason = format!("{missing} of {all} leases: {error}");
-            facts.unanswered.push(reason);
+            unanswered(facts, &format!("{missing} of {all} leases"), &error);
         }
     }
 
     /// Keys that begin with the service's name, and go on otherwise than with `/`.
     pub(super) async fn neighbours(&self, facts: &mut Facts) {
-        /// More of them say nothing more.
-        const MOST: usize = 20;
         let stem = facts.prefix.trim_end_matches('/').to_owned();
         if stem.is_empty() {
             return;
@@ -71,7 +68,7 @@ impl Asked {
             ),
         ];
         for (mut from, end) in ranges {
-            while facts.neighbours.len() < MOST {
+            while facts.neighbours.len() < Facts::MOST_NEIGHBOURS {
                 let options = GetOptions::new()
                     .with_range(end.clone())
                     .with_keys_only()
@@ -79,9 +76,11 @@ impl Asked {
                 let mut page = match self.get(from, options).await {
                     Ok(page) => page,
                     Err(error) => {
-                        let reason = format!("keys that begin with {stem:?}: {error}");
-                        facts.unanswered.push(reason);
-                        return;
+                        return unanswered(
+                            facts,
+                            &format!("keys that begin with {stem:?}"),
+                            &error,
+                        );
                     }
                 };
                 let Some(first) = page.take_kvs().into_iter().next() else {
@@ -93,8 +92,8 @@ impl Asked {
                     false => [start, b"\0"].concat(),
                 };
                 let keys = match start.ends_with(b"/") {
-                    true => self.count(start).await.unwrap_or(1),
-                    false => 1,
+                    true => self.count(start).await,
+                    false => Some(1),
                 };
                 facts.neighbours.push(Neighbour {
                     name: String::from_utf8_lossy(start).into_owned(),
@@ -134,7 +133,7 @@ impl Asked {
                 });
                 facts.alarms = names.collect();
             }
-            Err(error) => facts.unanswered.push(format!("alarms: {error}")),
+            Err(error) => unanswered(facts, "alarms", &error),
         }
     }
 
@@ -144,9 +143,11 @@ impl Asked {
         let request = cluster.member_list();
         let answer = match self.etcd.answer("ask for the members", request).await {
             Ok(answer) => answer,
-            Err(error) => return facts.unanswered.push(format!("members: {error}")),
+            Err(error) => return unanswered(facts, "members", &error),
         };
         let all = answer.members();
+        let urls = all.iter().flat_map(|member| member.client_urls());
+        facts.client_urls = urls.cloned().collect();
         // As many as configured: then they only go by other names.
         if all.len() <= facts.members.len() {
             return;
@@ -181,6 +182,13 @@ impl Asked {
         let answer = self.get(prefix.to_owned(), options).await.ok()?;
         usize::try_from(answer.count()).ok()
     }
+}
+
+fn unanswered(facts: &mut Facts, what: &str, error: &EtcdError) {
+    facts.unanswered.push(Unanswered {
+        what: format!("{what}: {error}"),
+        is_refused: error.is_refusal(),
+    });
 }
 
 /// The start of `key` up to the first `/` after `from`, or all of it.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::Findings;
 use crate::EtcdError;
-use crate::doctor::{Check, Facts};
+use crate::doctor::{Check, Facts, Severity};
 
 pub(super) fn judge(facts: &Facts, findings: &mut Findings) {
     let mut clusters = BTreeMap::<_, Vec<_>>::new();
@@ -47,8 +47,13 @@ pub(super) fn judge(facts: &Facts, findings: &mut Findings) {
         let what = format!("the cluster has a member {url} that was not named");
         findings.note(Check::UnlistedMember, vec![], what);
     }
-    for reason in &facts.unanswered {
-        findings.note(Check::Unanswered, vec![], reason);
+    for unanswered in &facts.unanswered {
+        // What this user may not know is no better tomorrow.
+        let severity = match unanswered.is_refused {
+            true => Severity::Note,
+            false => Severity::Warning,
+        };
+        findings.add(severity, Check::Unanswered, vec![], unanswered.what.clone());
     }
 }
 

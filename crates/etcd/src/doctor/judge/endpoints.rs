@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use evenkeel_core::{Address, Availability, Endpoint};
 
 use super::{Findings, count, said};
-use crate::doctor::{Check, Entry, Facts, Unreadable};
+use crate::doctor::{Check, Entry, Facts, Severity, Unreadable};
 
 pub(super) fn judge(facts: &Facts, findings: &mut Findings) {
     values(facts, findings);
@@ -89,6 +89,13 @@ fn addresses(facts: &Facts, findings: &mut Findings) {
             false => findings.error(Check::LoopbackAddress, keys, what),
         }
     }
+    let unroutable = said(&facts.entries, |entry| {
+        entry.endpoint()?.addresses().iter().find_map(unroutable)
+    });
+    for ((severity, of), keys) in unroutable {
+        let what = format!("{} with {of}", count(keys.len(), "server"));
+        findings.add(severity, Check::UnroutableAddress, keys, what);
+    }
     let servers = said(&facts.entries, |entry| {
         let endpoint = entry.endpoint()?;
         let mut addresses: Vec<_> = endpoint.addresses().to_vec();
@@ -103,15 +110,49 @@ fn addresses(facts: &Facts, findings: &mut Findings) {
     }
 }
 
-/// Whether this is one machine, where loopback addresses are right.
+/// Whether this is one machine, where loopback addresses are right. That the doctor's own way to
+/// etcd is local says little: it may be a tunnel.
 fn etcd_is_local(facts: &Facts) -> bool {
-    facts.members.iter().all(|member| {
-        let uri = member.url.parse::<http::Uri>().ok();
-        let host = uri.as_ref().and_then(http::Uri::host).unwrap_or_default();
-        let host = host.trim_matches(['[', ']']);
-        let ip = host.parse::<IpAddr>();
-        host.eq_ignore_ascii_case("localhost") || ip.is_ok_and(|ip| ip.is_loopback())
-    })
+    let told = &facts.client_urls;
+    let asked = || facts.members.iter().map(|member| &member.url);
+    match told.is_empty() {
+        true => facts.members.len() == 1 && asked().all(|url| is_local(url)),
+        false => asked().chain(told).all(|url| is_local(url)),
+    }
+}
+
+fn is_local(url: &str) -> bool {
+    let uri = url.parse::<http::Uri>().ok();
+    let host = uri.as_ref().and_then(http::Uri::host).unwrap_or_default();
+    let host = host.trim_matches(['[', ']']);
+    let ip = host.parse::<IpAddr>();
+    host.eq_ignore_ascii_case("localhost") || ip.is_ok_and(|ip| ip.is_loopback())
+}
+
+/// What is wrong with an address that names a machine: how bad it is, and what it is.
+fn unroutable(address: &Address) -> Option<(Severity, &'static str)> {
+    let Address::Ip(socket) = address else {
+        return None;
+    };
+    let ip = socket.ip().to_canonical();
+    let (is_link_local, is_broadcast, is_docker) = match ip {
+        IpAddr::V4(ip) => (
+            ip.is_link_local(),
+            ip.is_broadcast(),
+            matches!(ip.octets(), [172, 17, ..]),
+        ),
+        IpAddr::V6(ip) => (ip.is_unicast_link_local(), false, false),
+    };
+    if ip.is_multicast() || is_broadcast {
+        Some((Severity::Error, "an address of many"))
+    } else if is_link_local {
+        Some((Severity::Error, "an address of one link"))
+    } else {
+        is_docker.then_some((
+            Severity::Note,
+            "an address of what is mostly Docker's bridge",
+        ))
+    }
 }
 
 fn weights(facts: &Facts, listed: &[&Endpoint], findings: &mut Findings) {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::{Findings, count, said};
-use crate::doctor::{Check, Facts, Limits};
+use crate::doctor::{Check, Facts, Limits, Severity};
 
 /// With shorter leases, a third is less than etcd's whole seconds can tell.
 const TELLING: Duration = Duration::from_secs(6);
@@ -13,7 +13,11 @@ pub(super) fn judge(facts: &Facts, limits: &Limits, findings: &mut Findings) {
     let forever = said(facts.own(), |entry| entry.lease.is_none().then_some(()));
     for keys in forever.into_values() {
         let what = format!("{} without a lease", count(keys.len(), "key"));
-        findings.error(Check::NoLease, keys, what);
+        let severity = match facts.customs.is_kept_by_hand {
+            true => Severity::Note,
+            false => Severity::Error,
+        };
+        findings.add(severity, Check::NoLease, keys, what);
     }
     let gone = said(facts.own(), |entry| {
         let known = facts.leases.get(&entry.lease?)?;

@@ -1,17 +1,10 @@
 //! Services whose names begin alike.
 
 use super::{Findings, count, said};
-use crate::doctor::{Check, Facts};
+use crate::doctor::{Check, Facts, Severity};
 
 pub(super) fn judge(facts: &Facts, findings: &mut Findings) {
-    for neighbour in &facts.neighbours {
-        let name = &neighbour.name;
-        let what = match name.ends_with('/') {
-            true => format!("{} under {name:?}", count(neighbour.keys, "key")),
-            false => format!("a key {name:?}"),
-        };
-        findings.warning(Check::PrefixBleed, vec![], what);
-    }
+    neighbours(facts, findings);
     let strangers = said(&facts.entries, |entry| {
         matches!(entry.reading, Ok(None)).then_some(())
     });
@@ -35,6 +28,38 @@ pub(super) fn judge(facts: &Facts, findings: &mut Findings) {
         );
         findings.warning(Check::NestedService, keys, what);
     }
+}
+
+fn neighbours(facts: &Facts, findings: &mut Findings) {
+    let bleeds = facts.customs.matches_bare_names;
+    let stem = facts.prefix.trim_end_matches('/');
+    // Many layouts have a key there that says that the service exists.
+    let is_placeholder = |name: &str| !bleeds && name == stem;
+    let near = facts.neighbours.iter();
+    let near: Vec<_> = near.filter(|it| !is_placeholder(&it.name)).collect();
+    if near.is_empty() {
+        return;
+    }
+    let names = match near.len() {
+        1 => "1 other name begins alike".to_owned(),
+        many if facts.neighbours.len() < Facts::MOST_NEIGHBOURS => {
+            format!("{many} other names begin alike")
+        }
+        many => format!("{many} other names or more begin alike"),
+    };
+    // Somewhere there is one, or it would not have been found.
+    let keys = near.iter().map(|it| it.keys.unwrap_or(1)).sum();
+    let at_least = match near.iter().all(|it| it.keys.is_some()) {
+        true => "",
+        false => "at least ",
+    };
+    let what = format!("{names}, with {at_least}{}", count(keys, "key"));
+    let severity = match bleeds {
+        true => Severity::Warning,
+        false => Severity::Note,
+    };
+    let names = near.iter().map(|it| it.name.clone()).collect();
+    findings.add(severity, Check::PrefixBleed, names, what);
 }
 
 fn slashes(text: &str) -> usize {

@@ -24,6 +24,7 @@ fn trouble<'f>(facts: &'f Facts, entry: &Entry) -> Option<(Check, Severity, &'f 
     };
     let unreachable = dialled.iter().find_map(|it| match it {
         Dialled::Unreachable(reason) => Some((Check::Unreachable, severity, reason.as_str())),
+        Dialled::Tls(reason) => Some((Check::Tls, severity, reason.as_str())),
         _ => None,
     });
     let other = || {

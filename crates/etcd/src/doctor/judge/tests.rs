@@ -1,8 +1,10 @@
 use evenkeel_core::{Address, Availability, Endpoint, Metadata};
 
 use super::*;
-use crate::doctor::{Dialled, Lease, Member, MemberStatus, Neighbour, Unreadable};
-use crate::{Decoded, EtcdError};
+use crate::codec::tests::{SAMPLES, Sample};
+use crate::doctor::reading::{Raw, read};
+use crate::doctor::{Dialled, Lease, Member, MemberStatus, Neighbour, Unanswered, Unreadable};
+use crate::{CODEC_NAMES, Decoded, EtcdConfig, EtcdError, codec_named};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -91,6 +93,13 @@ fn found(change: impl FnOnce(&mut Facts)) -> Vec<String> {
         .collect()
 }
 
+fn refused(what: &str) -> Unanswered {
+    Unanswered {
+        what: what.into(),
+        is_refused: true,
+    }
+}
+
 fn failed(reason: &str, code: tonic::Code) -> EtcdError {
     EtcdError::Request {
         action: "ask",
@@ -109,12 +118,13 @@ fn a_healthy_service_has_no_findings() {
 #[test]
 fn the_worst_comes_first() {
     let found = found(|it| {
-        it.unanswered.push("x".into());
+        it.unanswered.push(refused("x"));
         it.entries[0].lease = None;
         it.neighbours.push(Neighbour {
             name: "user-admin/".into(),
-            keys: 2,
+            keys: Some(2),
         });
+        it.customs.matches_bare_names = true;
     });
     let severities: Vec<_> = found
         .iter()
@@ -126,7 +136,7 @@ fn the_worst_comes_first() {
 #[test]
 fn etcd_itself_is_judged() {
     type Change = fn(&mut Facts);
-    let cases: [(Change, &str); 8] = [
+    let cases: [(Change, &str); 9] = [
         (
             |it| it.members[0].status = Err(failed("refused", tonic::Code::Unavailable)),
             "warning member-unreachable: http://etcd:2379: ask: refused",
@@ -164,8 +174,17 @@ fn etcd_itself_is_judged() {
             "note unlisted-member: the cluster has a member http://c:2379 that was not named",
         ),
         (
-            |it| it.unanswered = vec!["alarms: denied".into()],
+            |it| it.unanswered = vec![refused("alarms: denied")],
             "note unanswered: alarms: denied",
+        ),
+        (
+            |it| {
+                it.unanswered = vec![Unanswered {
+                    what: "alarms: no answer within 3s".into(),
+                    is_refused: false,
+                }];
+            },
+            "warning unanswered: alarms: no answer within 3s",
         ),
     ];
     for (change, expected) in cases {
@@ -249,6 +268,24 @@ fn local_addresses_are_fine_only_where_all_is_on_one_machine() {
         });
         assert!(found[0].starts_with("note loopback-address"), "{found:?}");
     }
+    let through = |client_urls: &[&str]| {
+        let client_urls = client_urls.iter().map(|url| (*url).to_owned()).collect();
+        found(|it| {
+            here(it);
+            it.members = vec![member("http://127.0.0.1:2379", 1)];
+            it.client_urls = client_urls;
+        })
+    };
+    let here_indeed = through(&["http://localhost:2379"]);
+    assert!(
+        here_indeed[0].starts_with("note loopback-address"),
+        "{here_indeed:?}"
+    );
+    let by_a_tunnel = through(&["http://10.0.0.9:2379", "http://127.0.0.1:2379"]);
+    assert!(
+        by_a_tunnel[0].starts_with("error loopback-address"),
+        "{by_a_tunnel:?}"
+    );
     let mixed = found(|it| {
         it.members = vec![member("http://127.0.0.1:2379", 1)];
         it.entries[0] = server("127.0.0.1:80");
@@ -260,6 +297,42 @@ fn local_addresses_are_fine_only_where_all_is_on_one_machine() {
     let lenient = found(|it| it.entries[0] = server("0.0.0.0:80"));
     let expected = "error unspecified-address (user/0.0.0.0:80): 1 server without an address";
     assert_eq!(lenient, [expected]);
+}
+
+#[test]
+fn addresses_that_no_router_passes_on_are_found() {
+    for (at, what) in [
+        (
+            "169.254.7.8:80",
+            "error unroutable-address (K): 1 server with an address of one link",
+        ),
+        (
+            "[fe80::1]:80",
+            "error unroutable-address (K): 1 server with an address of one link",
+        ),
+        (
+            "224.0.0.1:80",
+            "error unroutable-address (K): 1 server with an address of many",
+        ),
+        (
+            "[ff02::1]:80",
+            "error unroutable-address (K): 1 server with an address of many",
+        ),
+        (
+            "255.255.255.255:80",
+            "error unroutable-address (K): 1 server with an address of many",
+        ),
+        (
+            "172.17.0.2:80",
+            "note unroutable-address (K): 1 server with an address of what is mostly Docker's bridge",
+        ),
+    ] {
+        let found = found(|it| it.entries[0] = server(at));
+        assert_eq!(found, [what.replace('K', &key(at))]);
+    }
+    for fine in ["172.18.0.2:80", "[fd00::1]:80", "192.168.1.1:80", "host:80"] {
+        assert_eq!(found(|it| it.entries[0] = server(fine)), [""; 0], "{fine}");
+    }
 }
 
 #[test]
@@ -319,6 +392,14 @@ fn leases_are_judged_by_their_times() {
         [
             "note lease-gone (user/10.0.0.1:80 user/10.0.0.2:80): 2 keys with a lease that etcd does not have"
         ]
+    );
+    let by_hand = found(|it| {
+        it.entries[1].lease = None;
+        it.customs.is_kept_by_hand = true;
+    });
+    assert_eq!(
+        by_hand,
+        ["note no-lease (user/10.0.0.2:80): 1 key without a lease"]
     );
     assert_eq!(found(|it| it.leases.clear()), [""; 0], "etcd did not tell");
     let many = found(|it| {
@@ -390,6 +471,9 @@ fn who_does_not_answer_is_as_bad_as_the_calls_that_go_there() {
         ["warning not-http2 (user/10.0.0.2:80): 1 server: TLS?"]
     );
 
+    let tls = found(|it| dialled(it, [Dialled::Http2, Dialled::Tls("expired".into())]));
+    assert_eq!(tls, ["error tls (user/10.0.0.2:80): 1 server: expired"]);
+
     let draining = Metadata::default().with_availability(Availability::Draining);
     let leaving = found(|it| {
         it.entries[1] = described("10.0.0.2:80", draining);
@@ -416,19 +500,35 @@ fn who_does_not_answer_is_as_bad_as_the_calls_that_go_there() {
 
 #[test]
 fn names_that_begin_alike_are_found() {
-    let neighbour = |name: &str, keys| Neighbour {
-        name: name.into(),
-        keys,
+    let near = |bare: bool, names: &[(&str, Option<usize>)]| {
+        let names = names.iter().map(|(name, keys)| Neighbour {
+            name: (*name).into(),
+            keys: *keys,
+        });
+        let names = names.collect();
+        found(|it| {
+            it.neighbours = names;
+            it.customs.matches_bare_names = bare;
+        })
     };
-    let found_near = found(|it| {
-        it.neighbours = vec![neighbour("user", 1), neighbour("user-admin/", 3)];
-    });
+    let both = [("user", Some(1)), ("user-admin/", Some(3))];
     assert_eq!(
-        found_near,
-        [
-            r#"warning prefix-bleed: a key "user""#,
-            r#"warning prefix-bleed: 3 keys under "user-admin/""#,
-        ]
+        near(true, &both),
+        ["warning prefix-bleed (user user-admin/): 2 other names begin alike, with 4 keys"]
+    );
+    assert_eq!(
+        near(false, &both),
+        ["note prefix-bleed (user-admin/): 1 other name begins alike, with 3 keys"]
+    );
+    assert_eq!(near(false, &both[..1]), [""; 0], "a placeholder");
+    assert_eq!(
+        near(true, &[("user0/", None), ("users", Some(1))]),
+        ["warning prefix-bleed (user0/ users): 2 other names begin alike, with at least 2 keys"]
+    );
+    let many = near(true, &[("user0/", Some(1)); Facts::MOST_NEIGHBOURS]);
+    assert!(
+        many[0].ends_with(": 20 other names or more begin alike, with 20 keys"),
+        "{many:?}"
     );
     let stranger = found(|it| it.entries[1].reading = Ok(None));
     let left_out = "note nested-service (user/10.0.0.2:80): 1 key of another service, left out";
@@ -466,4 +566,54 @@ fn names_that_begin_alike_are_found() {
             r#"warning nested-service (user/admin/10.0.0.2:80): 1 key of what looks like the service "user/admin""#
         ]
     );
+}
+
+/// As their own servers write them, beside a service with a similar name.
+#[test]
+fn a_healthy_registration_is_well_in_every_layout() {
+    for layout in CODEC_NAMES.iter().filter(|name| **name != "auto") {
+        let is_it = |sample: &&Sample| sample.layout == *layout && sample.says.is_ok();
+        let samples = SAMPLES.iter().filter(is_it);
+        for sample in samples {
+            let codec = codec_named(layout).unwrap();
+            let prefix = codec.prefix(sample.service);
+            let stem = prefix.trim_end_matches('/');
+            let neighbour = |name: String| Neighbour {
+                name,
+                keys: Some(1),
+            };
+            let mut neighbours = vec![neighbour(format!("{stem}-admin/"))];
+            if *layout != "go" {
+                // Placeholders, as of rpcx and dubbo-go.
+                neighbours.push(neighbour(stem.to_owned()));
+            }
+            let config = EtcdConfig {
+                codec: codec.clone(),
+                ..EtcdConfig::default()
+            };
+            let raw = Raw {
+                key: sample.key.as_bytes(),
+                value: sample.value.as_bytes(),
+                lease: i64::from(!codec.customs().is_kept_by_hand),
+            };
+            let found = found(|it| {
+                it.entries = vec![read(&config, sample.service, &raw)];
+                it.neighbours = neighbours;
+                it.customs = codec.customs();
+                it.prefix = prefix;
+                // Some are at 127.0.0.1.
+                it.members = vec![member("http://127.0.0.1:2379", 1)];
+            });
+            let expected = match *layout {
+                "go" => "warning prefix-bleed",
+                _ => "note ",
+            };
+            let is_fine = |it: &String| it.starts_with("note ") || it.starts_with(expected);
+            assert!(
+                !found.is_empty() && found.iter().all(is_fine),
+                "{layout} {}: {found:?}",
+                sample.key
+            );
+        }
+    }
 }
