@@ -323,7 +323,7 @@ async fn who_may_not_look_is_told_so_and_who_may_look_a_little_gets_that() {
         .iter()
         .map(|it| it.split(": ").take(2).collect::<Vec<_>>().join(": "))
         .collect();
-    let expected = ["note unanswered: XX"];
+    let expected = ["note unanswered: keys that begin with \"user\""];
     assert_eq!(about, expected, "{part:?}");
 }
 

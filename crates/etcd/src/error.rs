@@ -168,6 +168,17 @@ impl EtcdError {
         }
     }
 
+    /// Whether nobody answered: asking once more costs as much time.
+    pub(crate) fn is_silence(&self) -> bool {
+        match self {
+            Self::Timeout { .. } => true,
+            Self::Request { code, reason, .. } => {
+                *code == Code::Unavailable && !reason.contains("no leader")
+            }
+            _ => false,
+        }
+    }
+
     /// Whether another token would do.
     pub(crate) fn is_about_the_token(&self) -> bool {
         match self {

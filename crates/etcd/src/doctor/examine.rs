@@ -1,10 +1,15 @@
 mod asked;
 
+use std::time::Duration;
+
+use etcd_client::GetOptions;
+use tokio::time::Instant;
+
 use super::parallel::in_parallel;
 use super::reading::{Raw, read};
 use super::{Facts, Member, MemberStatus};
 use crate::connect::Connection;
-use crate::discover::list;
+use crate::discover::{list, range_end};
 use crate::{Etcd, EtcdConfig, EtcdError};
 
 /// Asks etcd for all that can be known of `service`, and changes nothing there.
@@ -30,18 +35,25 @@ pub async fn examine(config: EtcdConfig, service: &str) -> Result<Facts, EtcdErr
         ..Facts::default()
     };
     let asked = keys(config, members, &mut facts).await?;
-    asked.leases(&mut facts).await;
-    asked.neighbours(&mut facts).await;
-    asked.elsewhere(config, &mut facts).await;
     asked.alarms(&mut facts).await;
     asked.cluster(&mut facts).await;
+    asked.neighbours(&mut facts).await;
+    asked.elsewhere(config, &mut facts).await;
+    // The most questions come last: there is a time for all of them together.
+    asked.leases(&mut facts).await;
     Ok(facts)
 }
+
+/// How many times the limit of one answer all that is asked beside the keys may take.
+const PATIENCE: u32 = 10;
+/// A service of more keys is none, but a part of etcd that holds something else.
+const MOST_KEYS: i64 = 100_000;
 
 /// The member that answers.
 struct Asked {
     etcd: Etcd,
     connection: Connection,
+    until: Instant,
 }
 
 async fn ask_members(config: &EtcdConfig) -> Result<Vec<(Etcd, Member)>, EtcdError> {
@@ -56,7 +68,9 @@ async fn ask_members(config: &EtcdConfig) -> Result<Vec<(Etcd, Member)>, EtcdErr
         let status = status(&etcd).await;
         (place, etcd, status)
     };
-    let mut members = in_parallel(members.into_iter().enumerate(), ask, |_| false).await;
+    // Each has its own limits.
+    let until = Instant::now() + Duration::from_secs(24 * 60 * 60);
+    let mut members = in_parallel(members.into_iter().enumerate(), ask, |_| false, until).await;
     members.sort_by_key(|(place, ..)| *place);
     let members = members.into_iter().map(|(place, etcd, status)| {
         let url = config.endpoints[place].clone();
@@ -87,9 +101,21 @@ async fn keys(
     let is_well = |status: &MemberStatus| status.has_leader;
     members.sort_by_key(|(_, member)| !member.status.as_ref().is_ok_and(is_well));
     let mut why = None::<EtcdError>;
-    for (etcd, _) in members {
+    for (etcd, member) in members {
+        match member.status {
+            // Who has just not answered is not waited for once more.
+            Err(error) if error.is_silence() => {
+                why = why.or(Some(error));
+                continue;
+            }
+            _ => {}
+        }
         let listed = async {
             let connection = etcd.connection().await?;
+            let keys = count(&etcd, &connection, facts.prefix.as_bytes()).await?;
+            if keys > MOST_KEYS {
+                return Err(EtcdError::config("service", too_many(&facts.prefix, keys)));
+            }
             let listed = list(&etcd, &connection, &facts.prefix).await?;
             Ok::<_, EtcdError>((connection, listed))
         };
@@ -102,12 +128,32 @@ async fn keys(
                     lease: key.lease(),
                 });
                 facts.entries = raw.map(|raw| read(config, &facts.service, &raw)).collect();
-                return Ok(Asked { etcd, connection });
+                let until = Instant::now() + config.request_timeout.saturating_mul(PATIENCE);
+                return Ok(Asked {
+                    etcd,
+                    connection,
+                    until,
+                });
             }
+            Err(error @ EtcdError::Config { .. }) => return Err(error),
             // A refusal says more than a member that is down.
             Err(error) if error.is_refusal() => why = Some(error),
             Err(error) => why = why.or(Some(error)),
         }
     }
     Err(why.expect("a configuration has at least one member"))
+}
+
+/// How many keys start with `prefix`, which ends in `/`.
+async fn count(etcd: &Etcd, connection: &Connection, prefix: &[u8]) -> Result<i64, EtcdError> {
+    let options = GetOptions::new()
+        .with_range(range_end(prefix))
+        .with_count_only();
+    let mut kv = connection.client.kv_client();
+    let answer = kv.get(prefix, Some(options));
+    Ok(etcd.answer("count keys", answer).await?.count())
+}
+
+fn too_many(prefix: &str, keys: i64) -> String {
+    format!("{keys} keys under {prefix:?} are no service; at most {MOST_KEYS} are read")
 }

@@ -1,16 +1,18 @@
 use std::future::Future;
 
 use tokio::task::JoinSet;
+use tokio::time::{Instant, timeout_at};
 
 /// How many questions are under way at the same time.
 const LIMIT: usize = 32;
 
-/// Asks for each item and gives the answers, in any order, up to one that is `enough`. Dropping it
-/// ends what is under way.
+/// Asks for each item and gives the answers, in any order, up to one that is `enough`, or those
+/// that came `until` then. Dropping it ends what is under way.
 pub(super) async fn in_parallel<T, O, F>(
     items: impl IntoIterator<Item = T>,
     ask: impl Fn(T) -> F,
     enough: impl Fn(&O) -> bool,
+    until: Instant,
 ) -> Vec<O>
 where
     F: Future<Output = O> + Send + 'static,
@@ -23,7 +25,7 @@ where
         for item in items.by_ref().take(LIMIT - running.len()) {
             running.spawn(ask(item));
         }
-        let Some(answer) = running.join_next().await else {
+        let Ok(Some(answer)) = timeout_at(until, running.join_next()).await else {
             return answers;
         };
         // One that panicked or was cancelled has no answer.
@@ -42,8 +44,13 @@ where
 mod tests {
     use std::sync::Arc;
     use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::time::Duration;
 
     use super::*;
+
+    fn soon() -> Instant {
+        Instant::now() + Duration::from_secs(60)
+    }
 
     #[tokio::test]
     async fn all_are_asked_and_few_at_a_time() {
@@ -57,7 +64,7 @@ mod tests {
                 item
             }
         };
-        let mut answers = in_parallel(0..200, ask, |_| false).await;
+        let mut answers = in_parallel(0..200, ask, |_| false, soon()).await;
         answers.sort_unstable();
         assert_eq!(answers, (0..200).collect::<Vec<_>>());
     }
@@ -70,6 +77,16 @@ mod tests {
             }
             item
         };
-        assert_eq!(in_parallel(0..200, ask, |item| *item == 0).await, [0]);
+        let answers = in_parallel(0..200, ask, |item| *item == 0, soon()).await;
+        assert_eq!(answers, [0]);
+    }
+
+    #[tokio::test]
+    async fn nobody_is_waited_for_when_it_is_too_late() {
+        let ask = |_| std::future::pending::<u8>();
+        assert_eq!(
+            in_parallel(0..200, ask, |_| false, Instant::now()).await,
+            [0; 0]
+        );
     }
 }

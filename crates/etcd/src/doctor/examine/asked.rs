@@ -4,8 +4,9 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use etcd_client::{AlarmAction, AlarmType, GetOptions};
+use tokio::time::Instant;
 
-use super::Asked;
+use super::{Asked, count};
 use crate::discover::range_end;
 use crate::doctor::parallel::in_parallel;
 use crate::doctor::reading::other_layouts;
@@ -32,7 +33,7 @@ impl Asked {
         let hangs =
             |(_, answer): &(_, Result<_, _>)| matches!(answer, Err(EtcdError::Timeout { .. }));
         let mut refused = None;
-        for (id, answer) in in_parallel(ids, ask, hangs).await {
+        for (id, answer) in in_parallel(ids, ask, hangs, self.until).await {
             let lease = match answer {
                 // -1: not there any more.
                 Ok(lease) if lease.ttl() < 0 => None,
@@ -48,9 +49,12 @@ impl Asked {
             };
             facts.leases.insert(id, lease);
         }
-        if let Some(error) = refused {
-            let missing = all - facts.leases.len();
-            unanswered(facts, &format!("{missing} of {all} leases"), &error);
+        let missing = all - facts.leases.len();
+        let what = format!("{missing} of {all} leases");
+        match refused {
+            Some(error) => unanswered(facts, &what, &error),
+            None if missing > 0 => not_in_time(facts, &what),
+            None => {}
         }
     }
 
@@ -69,6 +73,9 @@ impl Asked {
         ];
         for (mut from, end) in ranges {
             while facts.neighbours.len() < Facts::MOST_NEIGHBOURS {
+                if self.is_late() {
+                    return not_in_time(facts, &format!("more keys that begin with {stem:?}"));
+                }
                 let options = GetOptions::new()
                     .with_range(end.clone())
                     .with_keys_only()
@@ -113,6 +120,9 @@ impl Asked {
             let known = facts.elsewhere.iter().any(|(_, other, _)| *other == prefix);
             if known || prefix == facts.prefix {
                 continue;
+            }
+            if self.is_late() {
+                return not_in_time(facts, "keys in other layouts");
             }
             // Who may not look there is none the wiser.
             if let Some(keys @ 1..) = self.count(prefix.as_bytes()).await {
@@ -176,12 +186,20 @@ impl Asked {
 
     /// How many keys start with `prefix`, which ends in `/`.
     async fn count(&self, prefix: &[u8]) -> Option<usize> {
-        let options = GetOptions::new()
-            .with_range(range_end(prefix))
-            .with_count_only();
-        let answer = self.get(prefix.to_owned(), options).await.ok()?;
-        usize::try_from(answer.count()).ok()
+        let keys = count(&self.etcd, &self.connection, prefix).await.ok()?;
+        usize::try_from(keys).ok()
     }
+
+    fn is_late(&self) -> bool {
+        Instant::now() >= self.until
+    }
+}
+
+fn not_in_time(facts: &mut Facts, what: &str) {
+    facts.unanswered.push(Unanswered {
+        what: format!("{what}: not asked for in time"),
+        is_refused: false,
+    });
 }
 
 fn unanswered(facts: &mut Facts, what: &str, error: &EtcdError) {
