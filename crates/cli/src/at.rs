@@ -37,7 +37,7 @@ impl At {
             tls,
             prefix: self.prefix.clone(),
             codec: codec.ok_or_else(|| format!("no layout is called {:?}", self.layout))?,
-            connect_timeout: defaults.connect_timeout.min(self.timeout),
+            connect_timeout: self.timeout,
             request_timeout: self.timeout,
             report_after: Duration::ZERO,
             ..defaults

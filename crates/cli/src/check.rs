@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use crate::args;
 use crate::outcome::Outcome;
+use crate::plain::plain_json;
 use crate::style::Palette;
 use locate::{Position, locate};
 
@@ -60,7 +61,7 @@ pub(crate) fn run(args: &args::Check) -> Result<Outcome, String> {
     let out = match args.output.json {
         true => {
             let json = serde_json::to_string_pretty(&report);
-            json.map_err(|error| error.to_string())? + "\n"
+            plain_json(&json.map_err(|error| error.to_string())?) + "\n"
         }
         false => text::write(&report, Palette::of_stdout()),
     };
@@ -69,14 +70,17 @@ pub(crate) fn run(args: &args::Check) -> Result<Outcome, String> {
 }
 
 fn read(file: &Path) -> Result<String, String> {
-    /// A service config of more than that is none.
-    const MOST: u64 = 64 << 20;
+    /// A service config of more than a megabyte is none.
+    const MOST: u64 = 1 << 20;
     let mut bytes = Vec::new();
     let read = match file.to_str() {
-        Some("-") => std::io::stdin().take(MOST).read_to_end(&mut bytes),
-        _ => std::fs::File::open(file).and_then(|it| it.take(MOST).read_to_end(&mut bytes)),
+        Some("-") => std::io::stdin().take(MOST + 1).read_to_end(&mut bytes),
+        _ => std::fs::File::open(file).and_then(|it| it.take(MOST + 1).read_to_end(&mut bytes)),
     };
-    read.map_err(|error| format!("{}: {error}", file.display()))?;
+    let read = read.map_err(|error| format!("{}: {error}", file.display()))?;
+    if read as u64 > MOST {
+        return Err(format!("{}: longer than {MOST} bytes", file.display()));
+    }
     let text = String::from_utf8(bytes);
     let text = text.map_err(|error| format!("{}: {}", file.display(), error.utf8_error()))?;
     // Windows' editors begin with it, and JSON has no place for it.
@@ -111,7 +115,7 @@ fn examine(file: String, text: &str, options: &ParseOptions, method: Option<&str
         Err(error) => {
             let position = error
                 .position
-                .map(|(line, column)| Position { line, column });
+                .map(|(line, column)| Position::of_byte(text, line, column));
             let position = position.or_else(|| locate(text, &error.path));
             report.add("error", error.path, position, error.reason);
             return report;

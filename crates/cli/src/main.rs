@@ -20,12 +20,27 @@ use clap::Parser;
 use args::{Args, Command};
 use outcome::Outcome;
 
-#[tokio::main(flavor = "current_thread")]
-async fn main() -> ExitCode {
-    let outcome = match Args::parse().command {
+fn main() -> ExitCode {
+    let command = Args::parse().command;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    let outcome = match runtime {
+        Ok(runtime) => {
+            let outcome = runtime.block_on(run(command));
+            // Names that are still being looked up would be waited for.
+            runtime.shutdown_background();
+            outcome
+        }
+        Err(error) => Err(error.to_string()),
+    };
+    outcome.unwrap_or_else(Outcome::could_not).end()
+}
+
+async fn run(command: Command) -> Result<Outcome, String> {
+    match command {
         Command::Doctor(args) => doctor::run(&args).await,
         Command::Check(args) => check::run(&args),
         Command::Watch(args) => watch::run(&args).await,
-    };
-    outcome.unwrap_or_else(Outcome::could_not).end()
+    }
 }

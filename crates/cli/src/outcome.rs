@@ -33,6 +33,10 @@ impl Outcome {
     /// Prints it.
     pub(crate) fn end(self) -> ExitCode {
         let _ = io::stderr().write_all(self.err.as_bytes());
+        // Somebody may still hold the standard output, and wait for its reader.
+        if self.out.is_empty() {
+            return ExitCode::from(self.code);
+        }
         match print(&self.out) {
             Ok(_) => ExitCode::from(self.code),
             // A part of a report is none.

@@ -5,12 +5,13 @@ use evenkeel_discover::{DiscoverExt, Event};
 use evenkeel_etcd::{Etcd, EtcdConfig, EtcdDiscover, OnLoss};
 use futures_util::StreamExt;
 use serde_json::{Value, json};
+use tokio::task::spawn_blocking;
 
 use crate::args;
 use crate::outcome::{Outcome, print};
-use crate::plain::plain;
+use crate::plain::{plain, plain_json};
 
-/// Prints events until Ctrl-C, or until nobody reads them any more.
+/// Prints events until Ctrl-C, or until one finds that nobody reads them any more.
 pub(crate) async fn run(args: &args::Watch) -> Result<Outcome, String> {
     let place = args.at.place()?;
     // What etcd has, not what a channel would make of it.
@@ -30,10 +31,16 @@ pub(crate) async fn run(args: &args::Watch) -> Result<Outcome, String> {
             break;
         };
         let line = match args.json {
-            true => in_json(&event, since_epoch()).to_string(),
+            true => plain_json(&in_json(&event, since_epoch()).to_string()),
             false => in_text(&event, since_epoch()),
         };
-        if !print(&format!("{line}\n"))? {
+        // Beside the signal, as a reader that does not go on blocks it.
+        let printed = spawn_blocking(move || print(&format!("{line}\n")));
+        let goes_on = tokio::select! {
+            printed = printed => printed.map_err(|error| error.to_string())??,
+            _ = &mut stop => false,
+        };
+        if !goes_on {
             break;
         }
     }

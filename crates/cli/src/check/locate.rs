@@ -13,6 +13,19 @@ pub(super) struct Position {
     pub(super) column: usize,
 }
 
+impl Position {
+    /// From that of a parser, which counts bytes.
+    pub(super) fn of_byte(text: &str, line: usize, column: usize) -> Self {
+        let bytes = text.lines().nth(line.saturating_sub(1));
+        let bytes = bytes.unwrap_or_default().bytes();
+        let (before, rest) = (bytes.len().min(column), column.saturating_sub(bytes.len()));
+        // All but those within a letter.
+        let letters = bytes.take(before).filter(|byte| byte & 0xc0 != 0x80);
+        let column = letters.count() + rest;
+        Self { line, column }
+    }
+}
+
 /// Where the value at `path` (`$.methodConfig[0].name`) is in `text`; of one that is missing,
 /// where its parent is.
 pub(super) fn locate(text: &str, path: &str) -> Option<Position> {

@@ -19,6 +19,8 @@ fn an_error_has_its_place_and_a_hint() {
     let malformed = check("{\n  \"a\": ,\n}", None);
     let error = &malformed.findings[0];
     assert_eq!((error.line, error.column), (Some(2), Some(8)));
+    let after_letters = check("{\"äöü\": ,}", None);
+    assert_eq!(after_letters.findings[0].column, Some(9));
     assert!(!malformed.valid && malformed.explanation.is_none());
 }
 

@@ -1,5 +1,7 @@
 //! The report for people.
 
+use std::fmt::Display;
+
 use evenkeel_service_config::Explanation;
 
 use super::{Finding, Report};
@@ -14,14 +16,20 @@ pub(super) fn write(report: &Report, palette: Palette) -> String {
     if let Some(method) = &report.method {
         out += &format!("\n{}:\n", plain(&method.name));
         match &method.entry {
-            Some(entry) => out += &entry.to_string(),
+            Some(entry) => out += &lines(entry),
             None => out += "  nothing is configured\n",
         }
     }
     if let Some(explanation) = &report.explanation {
-        out += &format!("\n{}", without_findings(explanation));
+        out += &format!("\n{}", lines(&without_findings(explanation)));
     }
     out
+}
+
+/// Each line is what others wrote, at least in part.
+fn lines(explanation: &impl Display) -> String {
+    let text = explanation.to_string();
+    text.lines().map(|line| plain(line) + "\n").collect()
 }
 
 /// They have been shown, with their places.

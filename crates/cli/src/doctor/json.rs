@@ -4,6 +4,7 @@ use evenkeel_etcd::doctor::{Dialled, Entry, Facts, Finding, Member, Severity};
 use serde::Serialize;
 
 use super::Report;
+use crate::plain::plain_json;
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -84,7 +85,7 @@ pub(super) fn write(report: &Report<'_>) -> String {
         notes: report.count(Severity::Note),
     };
     let json = serde_json::to_string_pretty(&document);
-    json.expect("its maps have text for keys") + "\n"
+    plain_json(&json.expect("its maps have text for keys")) + "\n"
 }
 
 fn asked(member: &Member) -> Asked<'_> {

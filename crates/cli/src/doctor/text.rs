@@ -5,13 +5,19 @@ use evenkeel_etcd::doctor::{Dialled, Entry, Facts, Finding, Severity};
 use super::Report;
 use super::json::answered;
 use crate::columns::columns;
-use crate::plain::plain;
+use crate::plain::{brief, plain};
 use crate::style::Palette;
 
 /// More rows are for `--all`.
 const ROWS: usize = 50;
 /// More keys of one finding are in the JSON.
 const KEYS: usize = 5;
+/// More findings of one check are in the JSON.
+const FINDINGS: usize = 5;
+/// The letters of a cell: a long one makes the table's lines long, all of them.
+const CELL: usize = 80;
+/// The letters of a line.
+const LINE: usize = 300;
 
 pub(super) fn write(report: &Report<'_>, all: bool, palette: Palette) -> String {
     let mut out = head(report);
@@ -21,9 +27,18 @@ pub(super) fn write(report: &Report<'_>, all: bool, palette: Palette) -> String 
         out += &table(report.facts, limit, palette);
         out.push('\n');
     }
-    for finding in report.findings {
-        out += &describe(finding, palette);
-        out.push('\n');
+    // Those of one check and severity are next to each other.
+    let alike = |a: &Finding, b: &Finding| (a.severity, a.check) == (b.severity, b.check);
+    for findings in report.findings.chunk_by(alike) {
+        for finding in findings.iter().take(FINDINGS) {
+            out += &describe(finding, palette);
+            out.push('\n');
+        }
+        if let [first, .., _] = findings
+            && let hidden @ 1.. = findings.len().saturating_sub(FINDINGS)
+        {
+            out += &format!("… and {hidden} more of {} (--json)\n\n", first.check);
+        }
     }
     out + &summary(report)
 }
@@ -34,7 +49,7 @@ fn head(report: &Report<'_>) -> String {
     for (place, member) in facts.members.iter().enumerate() {
         let title = if place == 0 { "etcd" } else { "" };
         let says = match &member.status {
-            Ok(status) => status.version.clone(),
+            Ok(status) => brief(&status.version, CELL),
             Err(_) => "no answer".to_owned(),
         };
         head += &format!("{title:<9}{} ({says})\n", plain(&member.url));
@@ -80,7 +95,7 @@ fn row(facts: &Facts, entry: &Entry) -> [String; 6] {
     let metadata = endpoint.map(|endpoint| endpoint.metadata());
     let addresses = endpoint.map(|endpoint| {
         let addresses = endpoint.addresses().iter().map(ToString::to_string);
-        plain(&addresses.collect::<Vec<_>>().join(", ")).into_owned()
+        brief(&addresses.collect::<Vec<_>>().join(", "), CELL)
     });
     let weight = metadata.and_then(|metadata| metadata.weight);
     let status = metadata.map(|metadata| metadata.availability.as_str());
@@ -90,7 +105,7 @@ fn row(facts: &Facts, entry: &Entry) -> [String; 6] {
         (Some(_), Some(lease)) => format!("{:?} of {:?}", lease.remaining, lease.granted),
     };
     [
-        plain(key).into_owned(),
+        brief(key, CELL),
         addresses.unwrap_or_else(|| "unreadable".to_owned()),
         weight.map_or_else(nothing, |weight| weight.to_string()),
         status.map_or_else(nothing, str::to_owned),
@@ -115,10 +130,10 @@ fn describe(finding: &Finding, palette: Palette) -> String {
         "{}{}: {}\n",
         palette.severity(severity, &padded),
         finding.check,
-        plain(&finding.what)
+        brief(&finding.what, LINE)
     );
     for key in finding.keys.iter().take(KEYS) {
-        text += &format!("{:9}{}\n", "", plain(key));
+        text += &format!("{:9}{}\n", "", brief(key, LINE));
     }
     let hidden = finding.keys.len().saturating_sub(KEYS);
     if hidden > 0 {

@@ -44,6 +44,14 @@ async fn exit_codes_tell_errors_warnings_and_failures_apart() {
         let ran = run_with(args, input).await;
         assert_eq!(ran.code, Some(code), "{args:?} {input}: {ran:?}");
     }
+    let folder = tempfile::tempdir().unwrap();
+    let long = folder.path().join("long.json");
+    std::fs::write(&long, vec![b' '; (1 << 20) + 1]).unwrap();
+    let long = run(&["check", long.to_str().unwrap()]).await;
+    assert!(
+        long.code == Some(2) && long.err.contains("longer than"),
+        "{long:?}"
+    );
     let missing = run(&["check", "/no/such/file"]).await;
     assert!(
         missing.code == Some(2) && missing.err.contains("/no/such/file"),
@@ -91,5 +99,20 @@ async fn a_report_that_cannot_be_written_is_none_and_one_that_nobody_reads_is() 
         command.stdout(Stdio::from(writer));
         let unread = finish(command).await;
         assert_eq!((unread.code, &*unread.err), (Some(code), ""), "{unread:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_others_wrote_commands_no_terminal() {
+    for c in ['\u{7f}', '\u{9b}', '\u{61c}', '\u{202e}'] {
+        let config = format!(
+            r#"{{"loadBalancingConfig": [{{"yours": {{"field{c}": "value{c}"}}}}, {{"round_robin": {{}}}}],
+            "methodConfig": [{{"name": [{{"service": "a{c}"}}], "timeout": "1s"}}], "unknown{c}": "{c}"}}"#
+        );
+        for args in [&["check", "-"][..], &["check", "-", "--json"]] {
+            let ran = run_with(args, &config).await;
+            assert_eq!(ran.code, Some(0), "{ran:?}");
+            assert!(!ran.out.contains(c), "{c:?} {args:?}: {}", ran.out);
+        }
     }
 }

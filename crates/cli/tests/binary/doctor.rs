@@ -253,3 +253,47 @@ async fn passwords_come_from_the_environment_or_a_file_and_go_nowhere() {
         );
     }
 }
+
+#[tokio::test]
+async fn what_is_alike_or_long_is_cut_in_text_and_whole_in_json() {
+    let Some(etcd) = EtcdServer::start().await else {
+        return;
+    };
+    let mut client = etcd.client().await;
+    for n in 0..8 {
+        let value = format!(r#"{{"Addr":"10.0.0.{n}:80"}}"#);
+        for key in ["a", "b"] {
+            let put = client.put(format!("user/{n}{key}"), value.clone(), None);
+            put.await.unwrap();
+        }
+    }
+    let long = "\u{9b}".repeat(1000);
+    client.put(format!("user/{long}"), "{", None).await.unwrap();
+    let url = etcd.endpoint();
+    let args = ["doctor", &url, "user", "--no-dial"];
+    let text = run(&args).await;
+    assert_eq!(
+        text.out.matches("\nwarning  duplicate: ").count(),
+        5,
+        "{}",
+        text.out
+    );
+    assert!(
+        text.out.contains("… and 3 more of duplicate (--json)"),
+        "{}",
+        text.out
+    );
+    assert!(
+        text.out.lines().all(|line| line.chars().count() < 400),
+        "{}",
+        text.out
+    );
+    let ran = run(&[&args[..], &["--json"]].concat()).await;
+    assert!(!ran.out.contains('\u{9b}'), "{}", ran.out);
+    let json = json(&ran);
+    let found = findings(&json);
+    let duplicates = found.iter().filter(|it| *it == "warning duplicate");
+    assert_eq!(duplicates.count(), 8);
+    let keys = json["keys"].as_array().unwrap();
+    assert!(keys.iter().any(|it| it["key"] == format!("user/{long}")));
+}
