@@ -1,6 +1,8 @@
 //! The report for programs. Fields are only ever added; docs/cli.md says what they are.
 
-use evenkeel_etcd::doctor::{Dialled, Entry, Facts, Finding, Member, Severity};
+use evenkeel_etcd::doctor::{
+    Dialled, Entry, Facts, Finding, Member, Neighbour, Severity, Unanswered,
+};
 use serde::Serialize;
 
 use super::Report;
@@ -9,11 +11,16 @@ use crate::plain::plain_json;
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Document<'a> {
+    /// Of this document; another number when what was there does not mean the same any more.
+    schema: u32,
     service: &'a str,
     layout: &'a str,
     prefix: &'a str,
     etcd: Etcd<'a>,
     keys: Vec<Key<'a>>,
+    neighbours: Vec<Near<'a>>,
+    elsewhere: Vec<Elsewhere<'a>>,
+    unanswered: Vec<Open<'a>>,
     findings: Vec<Found<'a>>,
     errors: usize,
     warnings: usize,
@@ -25,12 +32,39 @@ struct Document<'a> {
 struct Etcd<'a> {
     revision: i64,
     members: Vec<Asked<'a>>,
+    alarms: Vec<&'a str>,
+    unlisted_members: &'a [String],
+    client_urls: &'a [String],
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Near<'a> {
+    name: &'a str,
+    keys: Option<usize>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Elsewhere<'a> {
+    layout: &'a str,
+    prefix: &'a str,
+    keys: usize,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Open<'a> {
+    what: &'a str,
+    is_refused: bool,
 }
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Asked<'a> {
     url: &'a str,
+    /// In hexadecimal, as etcdctl has it.
+    cluster: Option<String>,
     version: Option<&'a str>,
     has_leader: Option<bool>,
     error: Option<String>,
@@ -45,7 +79,16 @@ struct Key<'a> {
     status: Option<&'static str>,
     lease: Option<Lease>,
     connects: Option<&'static str>,
+    dialled: Vec<Tried<'a>>,
     unreadable: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Tried<'a> {
+    address: String,
+    connects: &'static str,
+    reason: Option<&'a str>,
 }
 
 #[derive(Serialize)]
@@ -53,6 +96,7 @@ struct Key<'a> {
 struct Lease {
     /// In hexadecimal, as etcdctl has it.
     id: String,
+    state: &'static str,
     ttl_seconds: Option<u64>,
     remaining_seconds: Option<u64>,
 }
@@ -71,14 +115,21 @@ struct Found<'a> {
 pub(super) fn write(report: &Report<'_>) -> String {
     let facts = report.facts;
     let document = Document {
+        schema: 1,
         service: &facts.service,
         layout: report.layout,
         prefix: &facts.prefix,
         etcd: Etcd {
             revision: facts.revision,
             members: facts.members.iter().map(asked).collect(),
+            alarms: facts.alarms.iter().copied().collect(),
+            unlisted_members: &facts.unlisted_members,
+            client_urls: &facts.client_urls,
         },
         keys: facts.entries.iter().map(|it| key(facts, it)).collect(),
+        neighbours: facts.neighbours.iter().map(near).collect(),
+        elsewhere: facts.elsewhere.iter().map(elsewhere).collect(),
+        unanswered: facts.unanswered.iter().map(open).collect(),
         findings: report.findings.iter().map(found).collect(),
         errors: report.count(Severity::Error),
         warnings: report.count(Severity::Warning),
@@ -92,13 +143,36 @@ fn asked(member: &Member) -> Asked<'_> {
     let status = member.status.as_ref();
     Asked {
         url: &member.url,
+        cluster: status.ok().map(|status| format!("{:x}", status.cluster)),
         version: status.ok().map(|status| status.version.as_str()),
         has_leader: status.ok().map(|status| status.has_leader),
         error: status.err().map(ToString::to_string),
     }
 }
 
-fn key<'a>(facts: &Facts, entry: &'a Entry) -> Key<'a> {
+fn near(neighbour: &Neighbour) -> Near<'_> {
+    Near {
+        name: &neighbour.name,
+        keys: neighbour.keys,
+    }
+}
+
+fn elsewhere<'a>((layout, prefix, keys): &'a (&'static str, String, usize)) -> Elsewhere<'a> {
+    Elsewhere {
+        layout,
+        prefix,
+        keys: *keys,
+    }
+}
+
+fn open(unanswered: &Unanswered) -> Open<'_> {
+    Open {
+        what: &unanswered.what,
+        is_refused: unanswered.is_refused,
+    }
+}
+
+fn key<'a>(facts: &'a Facts, entry: &'a Entry) -> Key<'a> {
     let endpoint = entry.endpoint();
     let metadata = endpoint.map(|endpoint| endpoint.metadata());
     let times = facts.lease(entry);
@@ -114,10 +188,16 @@ fn key<'a>(facts: &Facts, entry: &'a Entry) -> Key<'a> {
         status: metadata.map(|metadata| metadata.availability.as_str()),
         lease: entry.lease.map(|id| Lease {
             id: format!("{id:x}"),
+            state: match facts.leases.get(&id) {
+                Some(Some(_)) => "alive",
+                Some(None) => "gone",
+                None => "unknown",
+            },
             ttl_seconds: times.map(|lease| lease.granted.as_secs()),
             remaining_seconds: times.map(|lease| lease.remaining.as_secs()),
         }),
         connects: answered(facts, entry).map(connects),
+        dialled: dialled(facts, entry),
         unreadable: entry.reading.as_ref().err().map(|it| it.reason.as_str()),
     }
 }
@@ -131,6 +211,28 @@ pub(super) fn answered<'a>(facts: &'a Facts, entry: &Entry) -> Option<&'a Dialle
         Dialled::NotHttp2(_) | Dialled::Tls(_) => 1,
         _ => 0,
     })
+}
+
+fn dialled<'a>(facts: &'a Facts, entry: &Entry) -> Vec<Tried<'a>> {
+    let addresses = entry.endpoint().map(|endpoint| endpoint.addresses());
+    let tried = |address| {
+        let dialled = facts.dialled.get(address)?;
+        Some(Tried {
+            address: address.to_string(),
+            connects: connects(dialled),
+            reason: match dialled {
+                Dialled::Unreachable(reason) | Dialled::NotHttp2(reason) | Dialled::Tls(reason) => {
+                    Some(reason)
+                }
+                _ => None,
+            },
+        })
+    };
+    addresses
+        .unwrap_or_default()
+        .iter()
+        .filter_map(tried)
+        .collect()
 }
 
 const fn connects(dialled: &Dialled) -> &'static str {

@@ -1,6 +1,9 @@
 //! What the documentation shows is what there is.
 
+use std::collections::BTreeSet;
+
 use evenkeel_etcd::doctor::Check;
+use serde_json::Value;
 
 use crate::ran::{run, run_with};
 use crate::registry::{register, registry};
@@ -66,4 +69,64 @@ fn every_check_is_documented() {
         let row = format!("| `{check}` |");
         assert!(PAGE.contains(&row), "{row} is missing");
     }
+}
+
+/// The fields of `value`: `keys[].lease.id`.
+fn paths(value: &Value, path: &str, all: &mut BTreeSet<String>) {
+    match value {
+        Value::Object(fields) => {
+            for (name, value) in fields {
+                let separator = if path.is_empty() { "" } else { "." };
+                paths(value, &format!("{path}{separator}{name}"), all);
+            }
+        }
+        Value::Array(items) => {
+            let path = format!("{path}[]");
+            for item in items {
+                paths(item, &path, all);
+            }
+        }
+        _ => drop(all.insert(path.to_owned())),
+    }
+}
+
+#[tokio::test]
+async fn the_fields_of_the_doctors_json_are_those_of_the_page() {
+    let Some((etcd, registrar)) = registry().await else {
+        return;
+    };
+    let mut client = etcd.client().await;
+    let mut shown = BTreeSet::new();
+    let mut look = async |service: &str| {
+        let ran = run(&["doctor", &etcd.endpoint(), service, "--json"]).await;
+        let json: Value = serde_json::from_str(&ran.out).unwrap();
+        paths(&json, "", &mut shown);
+    };
+    client
+        .put("/microservices/user/1", "x", None)
+        .await
+        .unwrap();
+    look("user").await;
+    let _a = register(&registrar, "user", "127.0.0.1:1".parse().unwrap(), 1.0).await;
+    client.put("user-admin/1", "x", None).await.unwrap();
+    client.put("user/1", "x", None).await.unwrap();
+    look("user").await;
+
+    let (_, table) = PAGE.split_once("### JSON\n").expect("it has a part");
+    let (table, _) = table.split_once("## check").expect("it ends");
+    let rows = table.lines().filter(|line| line.starts_with("| `"));
+    let names = rows.flat_map(|row| {
+        let field = row.split(" | ").next().unwrap_or_default();
+        field.split('`').skip(1).step_by(2).map(str::to_owned)
+    });
+    let documented: BTreeSet<_> = names.collect();
+    // Here nothing of that kind is the matter.
+    let absent = [
+        "etcd.alarms[]",
+        "etcd.unlistedMembers[]",
+        "unanswered[].what",
+        "unanswered[].isRefused",
+    ];
+    shown.extend(absent.map(str::to_owned));
+    assert_eq!(shown, documented);
 }
