@@ -3,6 +3,8 @@ mod lookup;
 mod name;
 mod pace;
 mod records;
+mod resolver;
+mod together;
 mod watcher;
 
 pub use config::DnsConfig;
@@ -38,11 +40,16 @@ type Item = Result<Change, DiscoverError>;
 /// - The next lookup is when the TTL of the answer is over, within
 ///   [`min_ttl`](DnsConfig::min_ttl) and [`max_ttl`](DnsConfig::max_ttl);
 ///   [`DnsHandle::resolve_now`] asks for one as soon as `min_ttl` allows. After a failed lookup the next is 1 s
-///   to 120 s later, as gRPC has it.
+///   to 120 s later (more or less a fifth), as gRPC has it; after one that was answered in part, and one
+///   that has found nobody, at the latest when an answer's time would have been over.
+/// - What cannot be asked costs nothing of what can: when one family of addresses, or one SRV target, fails
+///   or is silent, the others count, and its last ones.
 /// - A name that is gone, and an answer without records, is [`DiscoverError::Empty`]; a server that
 ///   fails or does not answer is [`DiscoverError::Unavailable`]. Both remove nobody: only another
 ///   list does.
-/// - `/etc/hosts` and search domains count unless other servers are to be asked.
+/// - `/etc/hosts` and search domains count unless other servers are to be asked. They are read anew
+///   for each lookup, so they may change, and come late. A search domain that cannot be asked is passed over, but not the
+///   one where the name was found last: what comes after it may be somebody else.
 ///
 /// Service configs in TXT records (gRFC A2) are not read. A DNS server that gives another part of
 /// its list each time makes endpoints come and go: SRV records or a registry suit such lists better.
@@ -98,7 +105,7 @@ impl DnsHandle {
         self.shared.lookups.load(Ordering::Relaxed)
     }
 
-    /// How many of them failed; that nobody is there is no failure.
+    /// How many of them failed, altogether or in part; that nobody is there is no failure.
     #[must_use]
     pub fn failures(&self) -> u64 {
         self.shared.failures.load(Ordering::Relaxed)
@@ -116,7 +123,8 @@ impl DnsDiscover {
     ///
     /// # Errors
     ///
-    /// [`DnsError`] for what is no such name, and when the system's resolver settings cannot be read.
+    /// [`DnsError`] for what is no such name. That the system's resolver settings cannot be read is a
+    /// report: they may come.
     pub fn new(name: &str, config: DnsConfig) -> Result<Self, DnsError> {
         let name: Name = name.parse()?;
         let text: Arc<str> = name.to_string().into();
@@ -132,7 +140,7 @@ impl DnsDiscover {
     }
 
     /// The endpoints of a target `dns:///name`, or `dns://server/name` to ask that DNS server (an IP
-    /// address, or several with commas between them) instead of those of `config`.
+    /// address, or several with commas between them), whatever servers are in `config`.
     ///
     /// # Errors
     ///

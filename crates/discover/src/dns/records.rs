@@ -28,6 +28,14 @@ pub(super) fn interleaved(v6: &[IpAddr], v4: &[IpAddr]) -> Vec<IpAddr> {
     pairs.flatten().copied().collect()
 }
 
+/// Those that are `known` first, in the order they had: servers tell the same addresses in another order
+/// each time, and an endpoint whose addresses change their order is told again.
+pub(super) fn settled(mut found: Vec<IpAddr>, known: &[IpAddr]) -> Vec<IpAddr> {
+    let place = |ip: &IpAddr| known.iter().position(|known| known == ip);
+    found.sort_by_cached_key(|ip| place(ip).unwrap_or(usize::MAX));
+    found
+}
+
 /// One endpoint per address.
 pub(super) fn of_addresses(addresses: &[IpAddr], port: u16) -> Vec<(EndpointKey, Endpoint)> {
     let addresses = addresses.iter();
@@ -85,6 +93,15 @@ mod tests {
         let endpoints = of_addresses(&mixed, 80);
         let names: Vec<_> = endpoints.iter().map(|(key, _)| key.as_str()).collect();
         assert_eq!(names, ["[::1]:80", "10.0.0.1:80", "10.0.0.2:80"]);
+    }
+
+    #[test]
+    fn an_order_that_is_known_stays() {
+        let found = ips(&["10.0.0.3", "10.0.0.4", "10.0.0.1"]);
+        let known = ips(&["10.0.0.1", "10.0.0.2", "10.0.0.3"]);
+        let expected = ips(&["10.0.0.1", "10.0.0.3", "10.0.0.4"]);
+        assert_eq!(settled(found.clone(), &known), expected);
+        assert_eq!(settled(found.clone(), &[]), found);
     }
 
     fn target(host: &str, priority: u16, weight: u16, addresses: &[&str]) -> Target {

@@ -57,9 +57,22 @@ impl Watcher {
             shared.lookups.fetch_add(1, Ordering::Relaxed);
             let news = match answer {
                 Ok(answer) => {
-                    self.pace.answered(now(), answer.ttl);
-                    self.down_since = None;
-                    *shared.stale_since.lock() = None;
+                    let now = now();
+                    if let Some(error) = answer.partial {
+                        tracing::debug!(name = %self.name, %error, "DNS has answered in part");
+                        self.pace.partly(now, answer.ttl, fastrand::f64());
+                        shared.failures.fetch_add(1, Ordering::Relaxed);
+                        let since = *self.down_since.get_or_insert(now);
+                        *shared.stale_since.lock() = Some(since);
+                    } else {
+                        if answer.endpoints.is_empty() {
+                            self.pace.empty(now, fastrand::f64());
+                        } else {
+                            self.pace.answered(now, answer.ttl);
+                        }
+                        self.down_since = None;
+                        *shared.stale_since.lock() = None;
+                    }
                     if answer.endpoints.is_empty() {
                         self.empty()
                     } else {
