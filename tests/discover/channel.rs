@@ -2,7 +2,7 @@ use std::fs;
 use std::time::Duration;
 
 use evenkeel::{Channel, DnsConfig};
-use evenkeel_testkit::{DnsServer, UserServer, tasks, within};
+use evenkeel_testkit::{DnsServer, UserServer, eventually, tasks, within};
 use evenkeel_tests::{Client, call, quick, servers};
 
 async fn answers_from(client: &mut Client, server: &UserServer) {
@@ -84,9 +84,32 @@ async fn the_last_handle_ends_lookups_and_watches() {
     tasks::at_most(0).await;
 
     let folder = tempfile::tempdir().unwrap();
-    let target = format!("file://{}", folder.path().join("none.yaml").display());
-    drop(Channel::new(target).unwrap());
+    let path = folder.path().join("all.yaml");
+    fs::write(&path, "endpoints: [127.0.0.1:9]").unwrap();
+    let target = format!("file://{}", path.display());
+    let channel = Channel::builder(target).backoff(quick()).build().unwrap();
+    within("a read", async {
+        while channel.endpoints().is_empty() {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    #[cfg(target_os = "linux")]
+    assert!(watching_threads() > 0);
+    drop(channel);
     tasks::at_most(0).await;
+    // Those of other tests end, too.
+    #[cfg(target_os = "linux")]
+    eventually("the end of the watch", || watching_threads() == 0).await;
+}
+
+/// The threads that wait for changes of files.
+#[cfg(target_os = "linux")]
+fn watching_threads() -> usize {
+    let threads = fs::read_dir("/proc/self/task").unwrap();
+    let names =
+        threads.filter_map(|thread| fs::read_to_string(thread.ok()?.path().join("comm")).ok());
+    names.filter(|name| name.starts_with("notify-rs")).count()
 }
 
 #[tokio::test]
