@@ -25,10 +25,10 @@ pub(crate) const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 /// assert_eq!(config.endpoints, ["http://127.0.0.1:2379"]);
 /// # Ok::<(), evenkeel_core::ParseTargetError>(())
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct EtcdConfig {
     /// The members' client URLs: `http://host:port`, or `https://host:port` with the feature
-    /// `tls`. Default `http://127.0.0.1:2379`; at least one.
+    /// `tls`, and nothing else in them. Default `http://127.0.0.1:2379`; at least one.
     pub endpoints: Vec<String>,
     /// Name and password, when etcd has authentication switched on. Default none.
     pub credentials: Option<Credentials>,
@@ -55,8 +55,9 @@ pub struct EtcdConfig {
     /// were added since. Published URLs are passed over when they are unspecified, or loopback
     /// while etcd is not, or of another scheme. Default none: `endpoints` are all; at least 1 s.
     pub sync_members: Option<Duration>,
-    /// A connection on which nothing was heard for this long, ±10 %, is checked by a request: a
-    /// member that hangs is given up after this and `request_timeout`. Default 3 s; at least 0.1 s.
+    /// A connection on which nothing was heard for this long, ±10 %, no news of a watch either, is
+    /// checked by a request: a member that hangs is given up after this and `request_timeout`.
+    /// Default 3 s; at least 0.1 s.
     pub check_every: Duration,
     /// Put before every key as it is, for example `prod/`. Default empty.
     pub prefix: String,
@@ -78,7 +79,7 @@ pub struct EtcdConfig {
     /// alive. Default 5 min; at least 1 s.
     pub relist_every: Duration,
     /// The longest time between two attempts of discovery to reach etcd; they begin 0.1 s apart.
-    /// Default 3 s; more than 0.
+    /// Default 3 s; at least 10 ms.
     pub max_backoff: Duration,
     /// A watch that has been silent for this long, ±10 %, is asked whether it is still there; one
     /// that does not answer within [`Self::request_timeout`] is given up with its connection.
@@ -216,7 +217,7 @@ impl EtcdConfig {
                 self.keep_alive_timeout,
                 Duration::ZERO,
             ),
-            ("max_backoff", self.max_backoff, Duration::ZERO),
+            ("max_backoff", self.max_backoff, Duration::from_micros(9999)),
             ("check_every", self.check_every, Duration::from_millis(99)),
             (
                 "sync_members",
@@ -268,6 +269,11 @@ impl EtcdConfig {
 }
 
 fn check_url(endpoint: &str) -> Result<(), EtcdError> {
+    if endpoint.contains('@') {
+        // Neither shown here nor, as a member's name, anywhere else.
+        let reason = "name and password do not belong in a URL, but in `credentials`";
+        return Err(EtcdError::config("endpoints", reason));
+    }
     let wrong = |reason: &str| EtcdError::config("endpoints", format!("{endpoint:?}: {reason}"));
     let uri: http::Uri = endpoint
         .parse()
@@ -281,7 +287,42 @@ fn check_url(endpoint: &str) -> Result<(), EtcdError> {
     if uri.port().is_none() {
         return Err(wrong("the port is missing; etcd's is usually 2379"));
     }
+    if !matches!(uri.path(), "" | "/") || uri.query().is_some() {
+        return Err(wrong(
+            "etcd has no paths; a prefix of keys belongs in `prefix`",
+        ));
+    }
     Ok(())
+}
+
+/// By hand, as that of TLS shows the private key.
+impl fmt::Debug for EtcdConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = f.debug_struct("EtcdConfig");
+        shown
+            .field("endpoints", &self.endpoints)
+            .field("credentials", &self.credentials);
+        #[cfg(feature = "tls")]
+        shown.field("tls", &self.tls.as_ref().map(|_| format_args!("..")));
+        shown
+            .field("sync_members", &self.sync_members)
+            .field("check_every", &self.check_every)
+            .field("prefix", &self.prefix)
+            .field("codec", &self.codec)
+            .field("connect_timeout", &self.connect_timeout)
+            .field("request_timeout", &self.request_timeout)
+            .field("keep_alive_interval", &self.keep_alive_interval)
+            .field("keep_alive_timeout", &self.keep_alive_timeout)
+            .field("report_after", &self.report_after)
+            .field("relist_every", &self.relist_every)
+            .field("max_backoff", &self.max_backoff)
+            .field("progress_every", &self.progress_every)
+            .field("coalesce", &self.coalesce)
+            .field("page", &self.page)
+            .field("on_loss", &self.on_loss)
+            .field("snapshot", &self.snapshot)
+            .finish()
+    }
 }
 
 impl fmt::Debug for Credentials {
@@ -324,6 +365,15 @@ mod tests {
         refused(|c| c.coalesce = Duration::MAX, "coalesce");
         refused(|c| c.progress_every = Duration::ZERO, "progress_every");
         refused(|c| c.page = 0, "page");
+        refused(|c| c.max_backoff = Duration::from_nanos(1), "max_backoff");
+        for url in ["http://etcd:1/v3", "http://etcd:1?a=b"] {
+            let error = check_url(url).unwrap_err().to_string();
+            assert!(error.contains("no paths"), "{error}");
+        }
+        check_url("http://etcd:1/").unwrap();
+        let error = check_url("http://root:secret@etcd:1").unwrap_err();
+        assert!(error.to_string().contains("`credentials`"), "{error}");
+        assert!(!error.to_string().contains("secret"), "{error}");
         if !cfg!(feature = "tls") {
             refused(
                 |c| c.endpoints = vec!["https://etcd:1".into()],
@@ -343,5 +393,22 @@ mod tests {
             ..EtcdConfig::default()
         };
         assert!(!format!("{config:?}").contains("secret"));
+    }
+
+    #[cfg(feature = "tls")]
+    #[test]
+    fn private_keys_are_not_shown() {
+        let key = "key-secret";
+        let identity = crate::Identity::from_pem("certificate", key);
+        let config = EtcdConfig {
+            tls: Some(crate::TlsOptions::new().identity(identity)),
+            ..EtcdConfig::default()
+        };
+        let as_bytes = format!("{:?}", key.as_bytes());
+        for shown in [format!("{config:?}"), format!("{config:#?}")] {
+            let shown: String = shown.split_whitespace().collect::<Vec<_>>().join(" ");
+            let bytes = as_bytes.trim_matches(['[', ']']);
+            assert!(!shown.contains(key) && !shown.contains(bytes), "{shown}");
+        }
     }
 }

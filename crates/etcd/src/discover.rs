@@ -18,11 +18,11 @@ pub use on_loss::{KeepLast, OnLoss};
 pub(crate) use share::Shares;
 pub use stats::DiscoverStats;
 
-use std::collections::VecDeque;
 use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::vec;
 
 use evenkeel_core::Endpoint;
 use evenkeel_discover::{Change, DiscoverError};
@@ -42,9 +42,9 @@ type Item = Result<Change, DiscoverError>;
 /// [`evenkeel_discover`].
 ///
 /// - Each answer of etcd is applied as a whole. Writing a key again as it was is no change.
-/// - When the watch ends for whatever reason (an outage, a compaction, a member without a leader,
-///   a cluster restored from a backup), everything is listed again at once and the difference
-///   is told. Failed attempts are repeated for ever, 0.1 s to
+/// - When the watch ends with its connection, it goes on where it was, over another one. When that
+///   is not possible (an outage, a compaction, a cluster restored from a backup), everything is
+///   listed again and the difference is told. Failed attempts are repeated for ever, 0.1 s to
 ///   [`EtcdConfig::max_backoff`](crate::EtcdConfig::max_backoff) apart.
 /// - An outage never removes an endpoint. After
 ///   [`EtcdConfig::report_after`](crate::EtcdConfig::report_after), and at every later attempt, it is
@@ -70,7 +70,9 @@ type Item = Result<Change, DiscoverError>;
 /// one that is polled seldom, or never, holds up nobody and takes no more memory than the list does.
 ///
 /// The watch is a task of the runtime in which the first of them is polled, and moves to that of
-/// another when this one is shut down. Nothing runs before the first poll, and dropping the last of
+/// another when this one is shut down. A runtime that is neither shut down nor driven (one whose
+/// `block_on` has returned, one whose only thread is blocked) stops it for all of them, also those in
+/// other runtimes: give each such runtime an [`Etcd`] of its own. Nothing runs before the first poll, and dropping the last of
 /// them ends it.
 ///
 /// ```no_run
@@ -84,7 +86,7 @@ type Item = Result<Change, DiscoverError>;
 pub struct EtcdDiscover {
     share: Arc<Share>,
     view: View,
-    pending: VecDeque<Item>,
+    pending: vec::IntoIter<Item>,
     told_no_runtime: bool,
 }
 
@@ -96,7 +98,7 @@ impl EtcdDiscover {
         Self {
             view: share.enter(),
             share,
-            pending: VecDeque::new(),
+            pending: Vec::new().into_iter(),
             told_no_runtime: false,
         }
     }
@@ -137,12 +139,12 @@ impl Stream for EtcdDiscover {
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Item>> {
         let this = self.get_mut();
         loop {
-            if let Some(item) = this.pending.pop_front() {
+            if let Some(item) = this.pending.next() {
                 return Poll::Ready(Some(item));
             }
             match this.share.take(&mut this.view, cx) {
                 Ok(items) if items.is_empty() => return Poll::Pending,
-                Ok(items) => this.pending.extend(items),
+                Ok(items) => this.pending = items.into_iter(),
                 Err(error) if !this.told_no_runtime => {
                     this.told_no_runtime = true;
                     return Poll::Ready(Some(Err(this.share.unavailable(error))));
