@@ -233,6 +233,49 @@ async fn a_wrong_password_is_told_at_once_and_seldom_sent() {
 }
 
 #[tokio::test]
+async fn a_password_that_becomes_wrong_is_seldom_sent_and_ends_no_watch() {
+    let Some(server) = EtcdServer::builder().simple_tokens(TTL).start().await else {
+        return;
+    };
+    let mut root = with_app(&server).await;
+    put(&server, "user/1", &value(A, 1)).await;
+    let etcd = Etcd::new(as_app(&server, "right")).unwrap();
+    let mut seen = Seen::of(etcd.clone(), "user");
+    seen.until_list(&["10.0.0.1:80*1"]).await;
+    root.user_change_password("app", "other").await.unwrap();
+    tokens_expire().await;
+    let start = tokio::time::Instant::now();
+    let (_registrar, _registration) = register(&etcd, Duration::from_secs(3));
+    for service in ["user/a", "user/b", "user/c", "user/d"] {
+        let mut late = Seen::of(etcd.clone(), service);
+        let refused = |seen: &Seen| matches!(seen.report, Some(DiscoverError::Unavailable { .. }));
+        late.until("a refusal", refused).await;
+        let text = late.report.as_ref().unwrap().to_string();
+        assert!(text.contains("authentication failed"), "{text}");
+        // It goes on asking.
+        seen.meanwhile(late.meanwhile(tokio::time::sleep(Duration::from_millis(700))))
+            .await;
+    }
+    put(&server, "user/1", &value(A, 2)).await;
+    seen.until_list(&["10.0.0.1:80*2"]).await;
+    unreported(&seen);
+    let refused = "grpc_server_handled_total{grpc_code=\"InvalidArgument\",\
+                   grpc_method=\"Authenticate\"";
+    let refused = server.metric(refused).await;
+    // The registrar and the first of the others may both have found out by themselves.
+    let allowed = 2.0 + start.elapsed().as_secs_f64() / 5.0;
+    assert!((1.0..=allowed).contains(&refused), "{refused} times");
+
+    let mut root = server.client_as("root", "root").await;
+    root.user_change_password("app", "right").await.unwrap();
+    let mut late = Seen::of(etcd, "user/a");
+    late.until("an answer", |seen| {
+        matches!(seen.report, Some(DiscoverError::Empty { .. }))
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_permission_that_is_taken_away_is_told_and_the_list_stays() {
     let builder = EtcdServer::builder().jwt(Duration::from_secs(600));
     let Some(server) = builder.start().await else {

@@ -1,5 +1,6 @@
 mod alive;
 mod dial;
+mod give_up;
 mod members;
 mod race;
 mod token;
@@ -12,7 +13,7 @@ use std::time::Duration;
 
 use etcd_client::Client;
 use tokio::sync::{Mutex, watch};
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, sleep, timeout};
 use tracing::debug;
 
 use crate::discover::{DiscoverStats, Shares};
@@ -27,6 +28,9 @@ pub(crate) use token::is_about_token;
 /// A password that etcd has refused is not sent again for this long.
 const AFTER_REFUSAL: Duration = Duration::from_secs(5);
 
+/// When a member dies, all its clients come to the others, within this long.
+const RECONNECT_WITHIN: Duration = Duration::from_millis(200);
+
 /// An etcd cluster: what discovery and registration talk to.
 ///
 /// Connects when it is needed first: to a member chosen at random, and when that has not answered
@@ -36,7 +40,7 @@ const AFTER_REFUSAL: Duration = Duration::from_secs(5);
 ///
 /// With [`EtcdConfig::credentials`], a token that has expired or is outdated is replaced by
 /// authenticating again, and what was asked for is asked again. A password that etcd refuses is
-/// reported at once and tried again every 5 s.
+/// reported at once and tried again every 5 s; what is watched meanwhile stays watched.
 ///
 /// # Clone
 ///
@@ -78,8 +82,10 @@ struct InUse {
     connected: bool,
     /// When it answered last.
     heard_at: Instant,
-    /// When it was asked last for all members.
-    synced_at: Option<Instant>,
+    /// Since when it has answered nothing but checks.
+    slow_since: Option<Instant>,
+    /// Not before then to ask for all members.
+    sync_at: Option<Instant>,
 }
 
 /// A connection that was working when it was taken.
@@ -97,15 +103,18 @@ impl Etcd {
     pub fn new(config: EtcdConfig) -> Result<Self, EtcdError> {
         let config = config.checked()?;
         let name: Arc<str> = format!("etcd {}", config.endpoints.join(", ")).into();
-        let first = fastrand::usize(..config.endpoints.len());
+        // In another order in each process: whose member dies does not go to the same next one.
+        let mut order = config.endpoints.clone();
+        fastrand::shuffle(&mut order);
         let in_use = InUse {
             member: Arc::clone(&name),
             connected: false,
             heard_at: Instant::now(),
-            synced_at: None,
+            slow_since: None,
+            sync_at: None,
         };
         let shared = Shared {
-            members: parking_lot::Mutex::new(Members::new(&config.endpoints, first)),
+            members: parking_lot::Mutex::new(Members::new(&order, 0)),
             config: Arc::new(config),
             name,
             shares: Shares::default(),
@@ -159,36 +168,57 @@ impl Etcd {
         let shared = &self.shared;
         let failures = shared.failures.load(Ordering::Acquire);
         let mut current = shared.current.lock().await;
-        if let Some(client) = &current.client {
+        let waited = failures != shared.failures.load(Ordering::Acquire);
+        let now = Instant::now();
+        let refused = current.refused_until.is_some_and(|until| now < until);
+        if let Some(client) = &current.client
+            && current.refused_until.is_none()
+        {
             return Ok(Connection {
                 client: client.clone(),
                 generation: current.generation,
             });
         }
-        let waited = failures != shared.failures.load(Ordering::Acquire);
-        let now = Instant::now();
-        let refused = current.refused_until.is_some_and(|until| now < until);
         if let Some(error) = current.failure.as_ref().filter(|_| waited || refused) {
             return Err(error.clone());
         }
-        match self.connect().await {
+        let connected = match current.client.clone() {
+            // Its token is outdated, and the password was refused.
+            Some(mut client) => self.authenticate(&mut client).await.map(|()| client),
+            None => {
+                if current.generation > 0 && current.failure.is_none() {
+                    sleep(RECONNECT_WITHIN.mul_f64(fastrand::f64())).await;
+                }
+                self.connect().await
+            }
+        };
+        match connected {
             Ok(client) => {
-                current.generation += 1;
-                current.client = Some(client.clone());
-                shared.in_use.lock().connected = true;
+                let is_new = current.client.is_none();
+                if is_new {
+                    current.generation += 1;
+                    current.client = Some(client.clone());
+                    let mut in_use = shared.in_use.lock();
+                    in_use.connected = true;
+                    in_use.slow_since = None;
+                }
                 current.failure = None;
                 current.refused_until = None;
-                Ok(Connection {
-                    client,
-                    generation: current.generation,
-                })
+                let generation = current.generation;
+                drop(current);
+                if is_new {
+                    self.sync_if_due(&client).await;
+                }
+                Ok(Connection { client, generation })
             }
             Err(error) => {
-                if error.is_refusal() {
-                    current.refused_until = Some(Instant::now() + AFTER_REFUSAL);
-                }
+                let until = Instant::now() + AFTER_REFUSAL;
+                current.refused_until = error.is_refusal().then_some(until);
                 current.failure = Some(error.clone());
                 shared.failures.fetch_add(1, Ordering::Release);
+                let generation = current.generation;
+                drop(current);
+                self.discard(generation, &error).await;
                 Err(error)
             }
         }
@@ -203,8 +233,7 @@ impl Etcd {
         }
         let (member, mut client) = outcome.winner?;
         shared.in_use.lock().member = Arc::clone(&member);
-        let authenticated = dial::authenticate(&shared.config, &mut client);
-        if let Err(error) = self.answer(ACTION, authenticated).await {
+        if let Err(error) = self.authenticate(&mut client).await {
             if error.is_about_the_member() {
                 self.blame(&member);
             }
@@ -212,29 +241,12 @@ impl Etcd {
         }
         shared.members.lock().well(&member);
         debug!(%member, "connected to etcd");
-        self.sync_if_due(&client).await;
         Ok(client)
     }
 
-    /// Takes note of a failure. Unless it was etcd's own answer, the connection is given up: the
-    /// next one is new, and to another member if there is one.
-    pub(crate) async fn discard(&self, generation: usize, error: &EtcdError) {
-        let about_the_member = error.is_about_the_member();
-        if !about_the_member && !error.is_about_the_token() {
-            return;
-        }
-        let shared = &self.shared;
-        let mut current = shared.current.lock().await;
-        if current.generation != generation || current.client.take().is_none() {
-            return;
-        }
-        shared.in_use.lock().connected = false;
-        if about_the_member {
-            let member = Arc::clone(&shared.in_use.lock().member);
-            debug!(%member, "giving up a connection to etcd: {error}");
-            self.blame(&member);
-        }
-        shared.given_up.send_replace(generation);
+    async fn authenticate(&self, client: &mut Client) -> Result<(), EtcdError> {
+        let authenticated = dial::authenticate(&self.shared.config, client);
+        self.answer(ACTION, authenticated).await
     }
 
     /// The answer to a request, within the configured time.
@@ -260,11 +272,22 @@ impl Etcd {
         match answer {
             Ok(Ok(answer)) => {
                 in_use.heard_at = Instant::now();
+                if action != alive::CHECK {
+                    in_use.slow_since = None;
+                }
                 Ok(answer)
             }
             Ok(Err(error)) => Err(EtcdError::request(action, error).at(&in_use.member)),
-            Err(_) => Err(EtcdError::silent(action, &in_use.member, within)),
+            Err(_) => {
+                in_use.slow_since.get_or_insert_with(Instant::now);
+                Err(EtcdError::silent(action, &in_use.member, within))
+            }
         }
+    }
+
+    /// Something came on a stream of the present connection.
+    pub(crate) fn heard(&self) {
+        self.shared.in_use.lock().heard_at = Instant::now();
     }
 
     fn blame(&self, member: &str) {

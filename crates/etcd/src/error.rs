@@ -159,11 +159,10 @@ impl EtcdError {
     /// Whether etcd has refused us for who we are: nothing that goes away by waiting.
     pub(crate) fn is_refusal(&self) -> bool {
         match self {
-            Self::Request { code, reason, .. } => match code {
-                Code::PermissionDenied => true,
-                Code::InvalidArgument => reason.contains("authentication failed"),
-                _ => false,
-            },
+            Self::Request { code, .. } => {
+                *code == Code::PermissionDenied || self.is_about_the_password()
+            }
+            Self::StreamEnded { reason, .. } => reason.contains("permission denied"),
             _ => false,
         }
     }
@@ -177,6 +176,14 @@ impl EtcdError {
             }
             _ => false,
         }
+    }
+
+    /// Whether etcd has refused name or password.
+    pub(crate) fn is_about_the_password(&self) -> bool {
+        let Self::Request { code, reason, .. } = self else {
+            return false;
+        };
+        *code == Code::InvalidArgument && reason.contains("authentication failed")
     }
 
     /// Whether another token would do.
@@ -203,7 +210,9 @@ impl EtcdError {
                     | Code::DataLoss
                     | Code::Unimplemented
             ),
-            Self::Timeout { .. } | Self::StreamEnded { .. } => !self.is_about_the_token(),
+            Self::Timeout { .. } | Self::StreamEnded { .. } => {
+                !self.is_about_the_token() && !self.is_refusal()
+            }
             _ => false,
         }
     }

@@ -1,13 +1,16 @@
 use std::sync::Arc;
 
 use etcd_client::Client;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Duration, Instant, sleep_until};
 use tracing::warn;
 
 use super::{Etcd, dial};
 use crate::EtcdError;
 
-const CHECK: &str = "check the connection";
+pub(super) const CHECK: &str = "check the connection";
+
+/// When to ask for the members again after that has failed.
+const SYNC_AGAIN: Duration = Duration::from_secs(10);
 
 impl Etcd {
     /// For who waits for news on a stream: resolves when the member does not answer any more, or
@@ -34,14 +37,24 @@ impl Etcd {
             // Not all who wait for it ask at the same time: one answer is enough for them.
             let jitter = 0.9 + 0.2 * fastrand::f64();
             let quiet = self.shared.config.check_every.mul_f64(jitter);
-            let heard_at = self.shared.in_use.lock().heard_at;
-            if Instant::now() < heard_at + quiet {
-                sleep_until(heard_at + quiet).await;
+            self.sync_if_due(&client).await;
+            let (heard_at, sync_at) = {
+                let in_use = self.shared.in_use.lock();
+                (in_use.heard_at, in_use.sync_at)
+            };
+            let check_at = heard_at + quiet;
+            if Instant::now() < check_at {
+                sleep_until(sync_at.map_or(check_at, |at| at.min(check_at))).await;
                 continue;
             }
-            match self.answer(CHECK, dial::check(&client)).await {
-                Err(error) if error.is_about_the_member() => return error,
-                _ => self.sync_if_due(&client).await,
+            if let Err(error) = self.answer(CHECK, dial::check(&client)).await
+                && error.is_about_the_member()
+            {
+                return error;
+            }
+            if self.shared.in_use.lock().heard_at == heard_at {
+                // Whoever refuses is there, too.
+                self.heard();
             }
         }
     }
@@ -55,14 +68,22 @@ impl Etcd {
         let now = Instant::now();
         let asked = {
             let mut in_use = shared.in_use.lock();
-            if in_use.synced_at.is_some_and(|at| now < at + every) {
+            if in_use.sync_at.is_some_and(|at| now < at) {
                 return;
             }
-            in_use.synced_at = Some(now);
+            // Nobody else needs to ask meanwhile; but who asks may be dropped.
+            in_use.sync_at = Some(now + shared.config.request_timeout);
             Arc::clone(&in_use.member)
         };
         let mut client = client.cluster_client();
-        match self.answer("list the members", client.member_list()).await {
+        let answer = self.answer("list the members", client.member_list()).await;
+        let next = if answer.is_ok() {
+            every
+        } else {
+            every.min(SYNC_AGAIN)
+        };
+        shared.in_use.lock().sync_at = Some(Instant::now() + next);
+        match answer {
             Ok(list) => {
                 let members = list.members().iter().filter(|member| !member.is_learner());
                 let urls = members.flat_map(|member| member.client_urls());

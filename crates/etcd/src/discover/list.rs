@@ -22,7 +22,7 @@ pub(super) async fn fetch(etcd: Etcd, prefix: String) -> Result<(Connection, Lis
     match list(&etcd, &connection, &prefix).await {
         Ok(listed) => Ok((connection, listed)),
         Err(error) => {
-            etcd.discard(connection.generation(), &error).await;
+            etcd.suspect(connection.generation(), &error).await;
             Err(error)
         }
     }
