@@ -2,7 +2,7 @@ use evenkeel_discover::DiscoverError;
 use evenkeel_etcd::{Etcd, EtcdConfig, EtcdDiscover};
 use evenkeel_testkit::{EtcdServer, eventually};
 
-use crate::seen::{A, B, Seen, config, etcd, value};
+use crate::seen::{A, B, Seen, config, etcd, patient, value};
 
 #[tokio::test]
 async fn a_service_is_listed_and_then_watched() {
@@ -183,7 +183,7 @@ async fn a_long_list_comes_whole() {
             .await
             .unwrap();
     }
-    let mut seen = Seen::of(etcd(&server), "user");
+    let mut seen = Seen::of(Etcd::new(patient(&server)).unwrap(), "user");
     seen.until("all of them", |seen| seen.list.len() == SERVERS)
         .await;
     assert_eq!((seen.changes, seen.discover.stats().lists()), (SERVERS, 1));
@@ -198,7 +198,7 @@ async fn everything_is_listed_again_from_time_to_time() {
     client.put("user/1", value(A, 1), None).await.unwrap();
     let config = EtcdConfig {
         relist_every: std::time::Duration::from_secs(1),
-        ..config(&server)
+        ..patient(&server)
     };
     let mut seen = Seen::of(Etcd::new(config).unwrap(), "user");
     let stats = seen.discover.stats();

@@ -12,6 +12,7 @@ mod loss;
 mod members;
 mod outage;
 mod register;
+mod resume;
 mod seen;
 mod serve;
 mod share;

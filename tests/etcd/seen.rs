@@ -23,6 +23,16 @@ pub(crate) fn config(server: &EtcdServer) -> EtcdConfig {
     }
 }
 
+/// As [`config`], for tests in which etcd is well: a slow machine is no outage.
+pub(crate) fn patient(server: &EtcdServer) -> EtcdConfig {
+    EtcdConfig {
+        connect_timeout: std::time::Duration::from_secs(5),
+        request_timeout: std::time::Duration::from_secs(5),
+        report_after: evenkeel_testkit::PATIENCE,
+        ..config(server)
+    }
+}
+
 pub(crate) fn etcd(server: &EtcdServer) -> Etcd {
     Etcd::new(config(server)).unwrap()
 }

@@ -6,14 +6,14 @@ use evenkeel_discover::DiscoverError;
 use evenkeel_etcd::{Etcd, EtcdConfig};
 use evenkeel_testkit::{EtcdServer, Log, eventually};
 
-use crate::seen::{A, Seen, config, value};
+use crate::seen::{A, B, Seen, config, patient, value};
 
 /// Pings are out of the way, and questions are as frequent as they may be.
-fn asking(server: &EtcdServer) -> Etcd {
+fn asking(config: EtcdConfig) -> Etcd {
     let config = EtcdConfig {
         keep_alive_interval: Duration::MAX,
         progress_every: Duration::from_secs(1),
-        ..config(server)
+        ..config
     };
     Etcd::new(config).unwrap()
 }
@@ -25,7 +25,7 @@ async fn a_silent_watch_says_when_asked_that_it_is_alive() {
     };
     let mut client = server.client().await;
     client.put("user/1", value(A, 1), None).await.unwrap();
-    let mut seen = Seen::of(asking(&server), "user");
+    let mut seen = Seen::of(asking(patient(&server)), "user");
     seen.until_list(&["10.0.0.1:80*1"]).await;
     let stats = seen.discover.stats();
     for round in 0..3 {
@@ -41,13 +41,38 @@ async fn a_silent_watch_says_when_asked_that_it_is_alive() {
 }
 
 #[tokio::test]
+async fn who_has_news_is_not_asked_whether_it_is_there() {
+    let Some(server) = EtcdServer::start().await else {
+        return;
+    };
+    let mut client = server.client().await;
+    client.put("user/1", value(A, 1), None).await.unwrap();
+    let config = EtcdConfig {
+        check_every: Duration::from_millis(300),
+        ..patient(&server)
+    };
+    let mut seen = Seen::of(Etcd::new(config).unwrap(), "user");
+    seen.until_list(&["10.0.0.1:80*1"]).await;
+    let status = "grpc_server_started_total{grpc_method=\"Status\"";
+    let before = server.metric(status).await;
+    for weight in 0..60 {
+        client.put("user/2", value(B, weight), None).await.unwrap();
+        seen.meanwhile(tokio::time::sleep(Duration::from_millis(50)))
+            .await;
+    }
+    let asked = server.metric(status).await - before;
+    // A machine that stops for a moment is a silence; without news it is some ten.
+    assert!(asked <= 4.0, "asked {asked} times, among 60 changes");
+}
+
+#[tokio::test]
 async fn a_hanging_member_is_noticed_by_a_question_without_an_answer() {
     let Some(server) = EtcdServer::start().await else {
         return;
     };
     let mut client = server.client().await;
     client.put("user/1", value(A, 1), None).await.unwrap();
-    let mut seen = Seen::of(asking(&server), "user");
+    let mut seen = Seen::of(asking(config(&server)), "user");
     seen.until_list(&["10.0.0.1:80*1"]).await;
     server.pause();
     seen.until("the silence is reported", |seen| {
@@ -74,7 +99,7 @@ async fn a_list_that_a_compaction_overtakes_begins_again_at_once() {
     }
     let config = EtcdConfig {
         page: 1,
-        ..config(&server)
+        ..patient(&server)
     };
     let log = Log::start();
     // Each attempt is 300 requests, and a compaction is two: one comes in between.

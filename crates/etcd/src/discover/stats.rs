@@ -40,7 +40,8 @@ impl DiscoverStats {
         self.decode_errors.load(Ordering::Relaxed)
     }
 
-    /// How often everything was listed: once at the start, after each end of the watch, and every
+    /// How often everything was listed: once at the start, after each end of the watch after which
+    /// it could not just go on, and every
     /// [`EtcdConfig::relist_every`](crate::EtcdConfig::relist_every).
     #[must_use]
     pub fn lists(&self) -> u64 {

@@ -1,3 +1,5 @@
+use std::pin::Pin;
+
 use etcd_client::{WatchOptions, WatchResponse, WatchStream};
 use tokio::time::{Duration, Instant, sleep_until};
 
@@ -14,8 +16,14 @@ pub(super) struct Watch {
     pub(super) since: Instant,
     /// When to list again although the watch seems well.
     pub(super) relist_at: Instant,
+    /// Whether it goes on where another one has ended, without a list in between.
+    pub(super) is_resumed: bool,
+    /// Kept, as it may be about to ask the member whether it is there.
+    lost: Lost,
     progress: Progress,
 }
+
+type Lost = Pin<Box<dyn Future<Output = EtcdError> + Send>>;
 
 /// What of the watch's silence.
 #[derive(Clone, Copy, Debug)]
@@ -51,11 +59,17 @@ impl Watch {
         let (stream, first) = etcd.answer(ACTION, request).await?;
         let first = first.ok_or_else(|| EtcdError::ended(ACTION, "refused"))?;
         let now = Instant::now();
-        let config = etcd.config();
+        let (config, generation) = (etcd.config(), connection.generation());
+        let lost = {
+            let etcd = etcd.clone();
+            Box::pin(async move { etcd.lost(generation).await })
+        };
         let watch = Self {
             stream,
-            generation: connection.generation(),
+            generation,
             since: now,
+            is_resumed: false,
+            lost,
             relist_at: now + jittered(config.relist_every),
             progress: Progress::Quiet(now + jittered(config.progress_every)),
         };
@@ -63,19 +77,23 @@ impl Watch {
     }
 
     /// The next response, whatever it is about. An error when there is none although etcd was asked
-    /// for one: the connection may live, and the member hang or the watch be lost in it. Cancel
-    /// safe.
+    /// for one: the connection may live, and the member hang or the watch be lost in it; or when the
+    /// connection is lost. Cancel safe.
     pub(super) async fn next(&mut self, etcd: &Etcd) -> Result<WatchResponse, EtcdError> {
         let within = etcd.config().request_timeout;
         loop {
             let (Progress::Quiet(until) | Progress::Asked(until)) = self.progress;
             tokio::select! {
+                // What has come counts, even if it comes to be looked at late.
+                biased;
                 message = self.stream.message() => {
                     let message = message.map_err(|error| EtcdError::request(ACTION, error))?;
+                    etcd.heard();
                     let quiet = jittered(etcd.config().progress_every);
                     self.progress = Progress::Quiet(Instant::now() + quiet);
                     return message.ok_or_else(|| EtcdError::ended(ACTION, "the stream was closed"));
                 }
+                error = &mut self.lost => return Err(error),
                 () = sleep_until(until) => {}
             }
             if matches!(self.progress, Progress::Asked(_)) {
@@ -96,6 +114,6 @@ pub(super) fn is_answer_about_progress(response: &WatchResponse) -> bool {
     response.watch_id() < 0
 }
 
-fn jittered(time: Duration) -> Duration {
+pub(super) fn jittered(time: Duration) -> Duration {
     time.mul_f64(0.9 + 0.2 * fastrand::f64())
 }

@@ -25,6 +25,12 @@ use crate::{Etcd, EtcdError};
 /// The first delay between attempts.
 const MIN_BACKOFF: Duration = Duration::from_millis(100);
 
+/// When etcd has no more of what was missed, for many clients at once, they list within this long.
+const LIST_WITHIN: Duration = Duration::from_secs(1);
+
+/// When to list again beside a watch that is well, after etcd was too slow for it.
+const RELIST_AGAIN: Duration = Duration::from_secs(10);
+
 /// Lists, watches, and begins again.
 pub(super) struct Watcher {
     etcd: Etcd,
@@ -36,6 +42,7 @@ pub(super) struct Watcher {
     probes: Probes,
     told_empty: bool,
     cursor: Cursor,
+    missed: Missed,
     phase: Phase,
     outage: Outage,
     backoff: Backoff,
@@ -51,9 +58,23 @@ enum Phase {
     /// To list everything.
     List,
     Listing(Fetch),
+    /// To list everything while the watch waits: it is all there is if that fails.
+    Relist(Box<Watch>, Fetch),
+    /// To go on watching over another connection.
+    Resume,
     /// To watch what comes after the list.
     Open(Box<Connection>),
     Watch(Box<Watch>),
+}
+
+/// From where a watch can go on.
+#[derive(Default)]
+struct Missed {
+    /// Everything up to this revision is known. [`Cursor`] may be further: what etcd says of its
+    /// revision with one answer may be ahead of the changes that are yet to come.
+    after: i64,
+    /// etcd's term when it was watched last. A lower one is another history.
+    term: u64,
 }
 
 impl Watcher {
@@ -70,6 +91,7 @@ impl Watcher {
             prefix,
             told_empty: false,
             cursor: Cursor::default(),
+            missed: Missed::default(),
             phase: Phase::List,
             stats,
             etcd,
@@ -92,13 +114,15 @@ impl Watcher {
                     News::default()
                 }
                 Phase::Listing(fetch) => self.list(fetch).await,
+                Phase::Relist(watch, fetch) => self.relist(watch, fetch).await,
+                Phase::Resume => self.resume().await,
                 Phase::Open(connection) => match self.open(&connection).await {
                     Ok(watch) => {
                         self.phase = Phase::Watch(watch);
                         self.well()
                     }
                     Err(error) => {
-                        self.etcd.discard(connection.generation(), &error).await;
+                        self.etcd.suspect(connection.generation(), &error).await;
                         self.failed(&error)
                     }
                 },
@@ -136,6 +160,58 @@ impl Watcher {
         }
     }
 
+    /// Lists everything although the watch seems well. It is not read meanwhile, so that no change is
+    /// applied before the list that has it.
+    async fn relist(&mut self, mut watch: Box<Watch>, fetch: Fetch) -> News {
+        match fetch.await {
+            Ok((connection, (cursor, list))) => {
+                drop(watch);
+                self.take_over(cursor, &list);
+                self.phase = Phase::Open(Box::new(connection));
+                self.changes()
+            }
+            // A slow etcd does not lose a watch that works; one that is away ends it by itself.
+            Err(error) if error.is_about_the_member() => {
+                debug!(service = %self.service, "not listed again: {error}");
+                let again = RELIST_AGAIN.min(self.etcd.config().relist_every);
+                watch.relist_at = Instant::now() + watch::jittered(again);
+                self.phase = Phase::Watch(watch);
+                News::default()
+            }
+            Err(error) => self.failed(&error),
+        }
+    }
+
+    /// Goes on where the last watch has ended; lists when etcd does not have that any more, or is
+    /// another one.
+    async fn resume(&mut self) -> News {
+        let connection = match self.etcd.connection().await {
+            Ok(connection) => connection,
+            Err(error) => return self.failed(&error),
+        };
+        match self.open(&connection).await {
+            Ok(mut watch) => {
+                watch.is_resumed = true;
+                self.phase = Phase::Watch(watch);
+                self.well()
+            }
+            // The connection is well, and so may etcd be.
+            Err(error @ EtcdError::StreamEnded { .. }) => self.list_soon(&error),
+            Err(error) => {
+                self.etcd.suspect(connection.generation(), &error).await;
+                self.failed(&error)
+            }
+        }
+    }
+
+    /// etcd has ended a watch, perhaps those of many others too.
+    fn list_soon(&mut self, error: &EtcdError) -> News {
+        info!(service = %self.service, "the watch has ended, listing again: {error}");
+        let within = LIST_WITHIN.min(self.etcd.config().max_backoff);
+        self.phase = Phase::Wait(Instant::now() + within.mul_f64(fastrand::f64()));
+        News::default()
+    }
+
     fn take_over(&mut self, cursor: Cursor, list: &[KeyValue]) {
         self.stats.lists.fetch_add(1, Ordering::Relaxed);
         let from = self.cursor;
@@ -149,6 +225,7 @@ impl Watcher {
             warn!(%service, ?from, to = ?cursor, kept, "etcd was replaced or restored");
         }
         self.cursor = cursor;
+        self.missed.after = cursor.revision;
         self.stats.hear(cursor.revision, now);
     }
 
@@ -172,14 +249,19 @@ impl Watcher {
         }
     }
 
-    /// Watches from the list on; ready when etcd has confirmed it.
+    /// Watches from what is known on; ready when etcd has confirmed it.
     async fn open(&mut self, connection: &Connection) -> Result<Box<Watch>, EtcdError> {
-        let from = self.cursor.revision + 1;
+        let from = self.missed.after + 1;
         let (watch, first) = Watch::open(&self.etcd, connection, &self.prefix, from).await?;
         // A watch from a revision that is yet to come is created all the same, and silent. So this
         // is where an etcd that was restored since the list shows.
-        self.apply(&first)
-            .map_err(|reason| EtcdError::ended(watch::ACTION, reason))?;
+        let ended = |reason| EtcdError::ended(watch::ACTION, reason);
+        self.apply(&first).map_err(ended)?;
+        let term = first.header().map_or(0, |header| header.raft_term());
+        let before = std::mem::replace(&mut self.missed.term, term);
+        if term < before {
+            return Err(ended(format!("history went from term {before} to {term}")));
+        }
         self.stats.watches.fetch_add(1, Ordering::Relaxed);
         Ok(Box::new(watch))
     }
@@ -188,7 +270,7 @@ impl Watcher {
     async fn follow(&mut self, mut watch: Box<Watch>) -> News {
         // Only while etcd is watched, so that an outage removes nobody.
         let expire_at = self.entries.expire_at().map(Instant::from_std);
-        let (relist_at, generation) = (watch.relist_at, watch.generation);
+        let relist_at = watch.relist_at;
         let kept = self.entries.kept_len();
         if kept == 0 {
             self.probes.reset();
@@ -196,6 +278,8 @@ impl Watcher {
         // What a start without etcd should have: not what is left after a loss.
         let is_good = kept == 0 && !self.entries.is_empty();
         let message = tokio::select! {
+            // A watch that has something to say is alive, whatever else there is to do.
+            biased;
             message = watch.next(&self.etcd) => message,
             () = sleep_until(expire_at.unwrap_or(relist_at)), if expire_at.is_some() => {
                 self.entries.expire(Instant::now().into_std());
@@ -207,36 +291,47 @@ impl Watcher {
                 self.phase = Phase::Watch(watch);
                 return self.changes();
             }
-            error = self.etcd.lost(generation) => Err(error),
             () = self.recall.work(self.cursor), if is_good => {
                 self.phase = Phase::Watch(watch);
                 return News::default();
             }
             () = sleep_until(relist_at) => {
                 debug!(service = %self.service, "listing again, as it is time");
+                let fetch = fetch(self.etcd.clone(), self.prefix.clone());
+                self.phase = Phase::Relist(watch, Box::pin(fetch));
                 return News::default();
             }
         };
-        let error = match message {
+        let was_good = watch.since.elapsed() >= self.etcd.config().max_backoff;
+        match message {
             Ok(response) => match self.apply(&response) {
                 Ok(()) => {
                     self.phase = Phase::Watch(watch);
-                    return self.changes();
+                    self.changes()
                 }
-                Err(reason) => EtcdError::ended(watch::ACTION, reason),
+                Err(reason) => {
+                    let error = EtcdError::ended(watch::ACTION, reason);
+                    if was_good || watch.is_resumed {
+                        self.backoff.reset();
+                        return self.list_soon(&error);
+                    }
+                    self.failed(&error)
+                }
             },
             Err(error) => {
-                self.etcd.discard(watch.generation, &error).await;
-                error
+                self.etcd.suspect(watch.generation, &error).await;
+                let may_resume = error.is_about_the_member() || error.is_about_the_token();
+                if was_good && may_resume {
+                    // The attempt also tells whether etcd is there. Once it was not, what is there
+                    // next may have another history, which only a list would show.
+                    self.backoff.reset();
+                    info!(service = %self.service, "the watch has ended, watching again: {error}");
+                    self.phase = Phase::Resume;
+                    return News::default();
+                }
+                self.failed(&error)
             }
-        };
-        if watch.since.elapsed() >= self.etcd.config().max_backoff {
-            // It was a good one: no wait before the list, which also tells whether etcd is there.
-            self.backoff.reset();
-            info!(service = %self.service, "the watch has ended, listing again: {error}");
-            return News::default();
         }
-        self.failed(&error)
     }
 
     /// The whole response or nothing.
@@ -255,6 +350,7 @@ impl Watcher {
             return Err(format!("history went from {from:?} to {header:?}"));
         }
         for entry in response.events().iter().filter_map(|event| event.kv()) {
+            self.missed.after = self.missed.after.max(entry.mod_revision());
             // Only a deleted key has version 0; `Event::event_type` panics on types it does not know.
             if entry.version() == 0 {
                 self.entries.delete(entry.key());
