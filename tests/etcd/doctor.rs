@@ -250,6 +250,13 @@ async fn members_that_are_down_unnamed_or_strange_are_found() {
     let found = findings(&examine(config.clone(), "user").await.unwrap());
     assert_eq!(found, [""; 0]);
 
+    // By names that the cluster does not use.
+    let named = |url: &String| url.replace("127.0.0.1", "localhost");
+    config.endpoints = urls.iter().take(2).map(named).collect();
+    let found = findings(&examine(config.clone(), "user").await.unwrap());
+    assert_eq!(found, [unnamed(&urls[2])]);
+    config.endpoints = urls.clone();
+
     let leader = cluster.leader().await;
     cluster.member((leader + 1) % 3).kill().await;
     let facts = within("an answer of the others", examine(config.clone(), "user"));

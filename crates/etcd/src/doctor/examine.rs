@@ -87,6 +87,7 @@ async fn status(etcd: &Etcd) -> Result<MemberStatus, EtcdError> {
         .await?;
     Ok(MemberStatus {
         cluster: status.header().map_or(0, |header| header.cluster_id()),
+        member: status.header().map_or(0, |header| header.member_id()),
         has_leader: status.leader() != 0,
         version: status.version().to_owned(),
     })

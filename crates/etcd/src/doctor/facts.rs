@@ -59,6 +59,8 @@ pub struct Member {
 pub struct MemberStatus {
     /// The cluster it belongs to.
     pub cluster: u64,
+    /// Its number there.
+    pub member: u64,
     /// Whether it knows a leader. Without one nothing can be written or surely read.
     pub has_leader: bool,
     /// The release it runs.

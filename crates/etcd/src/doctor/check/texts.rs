@@ -64,7 +64,7 @@ impl Check {
             ),
             Self::NotRenewed => (
                 "not-renewed",
-                "renewals come every third of the time: this one is overdue, and its keys go soon",
+                "most servers renew every third of the time: by that this one is overdue, and its keys go soon",
                 "look whether the server lives and reaches etcd",
             ),
             _ => (

@@ -158,17 +158,26 @@ impl Asked {
         let all = answer.members();
         let urls = all.iter().flat_map(|member| member.client_urls());
         facts.client_urls = urls.cloned().collect();
-        // As many as configured: then they only go by other names.
-        if all.len() <= facts.members.len() {
+        // By their numbers, as they may be configured by other names than their own.
+        let answered = facts
+            .members
+            .iter()
+            .filter_map(|it| it.status.as_ref().ok());
+        let answered: BTreeSet<u64> = answered.map(|status| status.member).collect();
+        let silent = facts.members.iter().filter(|it| it.status.is_err());
+        let silent: Vec<_> = silent.map(|it| it.url.trim_end_matches('/')).collect();
+        let missing: Vec<_> = all
+            .iter()
+            .filter(|it| !answered.contains(&it.id()))
+            .collect();
+        // As many as are silent: these may be they, by other names.
+        if missing.len() <= silent.len() {
             return;
         }
-        let is_configured = |url: &String| {
-            let mut members = facts.members.iter();
-            members.any(|member| member.url.trim_end_matches('/') == url.trim_end_matches('/'))
-        };
-        let unlisted = all
+        let is_silent = |url: &String| silent.contains(&url.trim_end_matches('/'));
+        let unlisted = missing
             .iter()
-            .filter(|member| !member.client_urls().iter().any(is_configured))
+            .filter(|member| !member.client_urls().iter().any(is_silent))
             .filter_map(|member| member.client_urls().first().cloned());
         facts.unlisted_members = unlisted.collect();
     }

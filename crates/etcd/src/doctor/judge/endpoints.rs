@@ -168,7 +168,9 @@ fn weights(facts: &Facts, listed: &[&Endpoint], findings: &mut Findings) {
         );
         findings.error(Check::NobodyTakesCalls, vec![], what);
     }
-    if weights().any(|weight| weight.is_some()) && weights().any(|weight| weight.is_none()) {
+    // None counts as 1.
+    let says_more = |weight: Option<f64>| weight.is_some_and(|weight| weight != 1.0);
+    if weights().any(says_more) && weights().any(|weight| weight.is_none()) {
         let without = said(&facts.entries, |entry| {
             entry.endpoint()?.metadata().weight.is_none().then_some(())
         });

@@ -50,6 +50,7 @@ fn unreadable(name: &str, unreadable: Unreadable) -> Entry {
 fn member(url: &str, cluster: u64) -> Member {
     let status = MemberStatus {
         cluster,
+        member: 1,
         has_leader: true,
         version: "3.4.23".into(),
     };
@@ -428,6 +429,7 @@ fn weights_and_statuses_are_judged_together() {
         of(&[Some(10.0), None]),
         ["warning mixed-weights (user/10.0.0.1:80): 1 of 2 have no weight"]
     );
+    assert_eq!(of(&[Some(1.0), None]), [""; 0], "none counts as 1");
     assert_eq!(
         of(&[Some(10.0), Some(0.0)]),
         ["note no-new-calls (user/10.0.0.1:80): 1 server: weight 0"]
