@@ -139,8 +139,11 @@ fn examine(file: String, text: &str, options: &ParseOptions, method: Option<&str
 
 impl Report {
     fn add_all(&mut self, severity: &'static str, text: &str, notes: &[Warning]) {
+        /// Each is looked for from the beginning, which adds up in a long text.
+        const LOCATED: usize = 200;
         for note in notes {
-            let position = locate(text, &note.path);
+            let is_looked_for = self.findings.len() < LOCATED;
+            let position = is_looked_for.then(|| locate(text, &note.path)).flatten();
             self.add(severity, note.path.clone(), position, note.reason.clone());
         }
     }
