@@ -1,4 +1,5 @@
 mod bounds;
+mod hangs;
 mod many;
 mod presence;
 mod refused;

@@ -223,12 +223,21 @@ impl EtcdError {
             return false;
         };
         match code {
-            // No permission; out of etcd's space; a message longer than may be received or sent.
-            Code::PermissionDenied | Code::ResourceExhausted | Code::OutOfRange => true,
+            // No permission; a message longer than may be received or sent.
+            Code::PermissionDenied | Code::OutOfRange => true,
+            // The same as gRPC's other implementations say it.
+            Code::ResourceExhausted => reason.contains("larger than max"),
             // A request that is too large; but etcd also complains of outdated tokens like this.
             Code::InvalidArgument => !reason.contains("auth") && !reason.contains("user name"),
             _ => false,
         }
+    }
+
+    /// Whether etcd takes nothing at the moment, whoever asks: it is overloaded, or full.
+    pub(crate) fn is_exhaustion(&self) -> bool {
+        let exhausted =
+            matches!(self, Self::Request { code, .. } if *code == Code::ResourceExhausted);
+        exhausted && !self.is_about_the_key()
     }
 
     /// Whether the revision that was asked for has been compacted away.
@@ -295,8 +304,18 @@ mod tests {
             ),
             (
                 Code::ResourceExhausted,
-                "etcdserver: mvcc: database space exceeded",
+                "grpc: received message larger than max (2097152 vs. 2000000)",
                 true,
+            ),
+            (
+                Code::ResourceExhausted,
+                "etcdserver: mvcc: database space exceeded",
+                false,
+            ),
+            (
+                Code::ResourceExhausted,
+                "etcdserver: too many requests",
+                false,
             ),
             (
                 Code::InvalidArgument,
@@ -327,6 +346,8 @@ mod tests {
                 reason: reason.into(),
             };
             assert_eq!(error.is_about_the_key(), expected, "{error}");
+            let exhausted = code == Code::ResourceExhausted && !expected;
+            assert_eq!(error.is_exhaustion(), exhausted, "{error}");
         }
         assert!(!EtcdError::LeaseLost.is_about_the_key());
     }

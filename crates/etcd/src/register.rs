@@ -38,6 +38,8 @@ use worker::{GOODBYE, Worker, say_goodbye};
 /// | a key was deleted, or overwritten by hand | at the next renewal | written again under the present lease |
 /// | another process has registered the same key | at the next renewal | it came later, so the key is its own: tried again until it is gone, and logged |
 /// | etcd refuses a key | at once | tried again, others are not held up |
+/// | etcd is full or overloaded | at once | tried again, a hundred keys at a time, and the lease is kept |
+/// | a member that hung writes a key late that is to be gone | at the next renewal | deleted again |
 ///
 /// Requests are few: keys are written, looked at and deleted a hundred at a time. Attempts are
 /// spread at random, so that many processes do not come back to an etcd all at once.
@@ -79,8 +81,19 @@ struct Inner {
     etcd: Etcd,
     config: RegistrarConfig,
     shared: Arc<Shared>,
+    /// Held while the lease is revoked.
+    leaving: tokio::sync::Mutex<()>,
     /// At most one task: the worker.
     tasks: Mutex<JoinSet<()>>,
+}
+
+/// Ends all registrations on drop: nobody cares for them any more.
+struct End<'a>(&'a Shared);
+
+impl Drop for End<'_> {
+    fn drop(&mut self) {
+        self.0.ledger.lock().end();
+    }
 }
 
 /// What registrations, registrar and worker have in common.
@@ -103,6 +116,7 @@ impl EtcdRegistrar {
             etcd,
             config: config.bounded(),
             shared: Arc::default(),
+            leaving: tokio::sync::Mutex::default(),
             tasks: Mutex::default(),
         };
         Ok(Self {
@@ -115,7 +129,8 @@ impl EtcdRegistrar {
     /// afterwards loses no call. Further registrations are refused.
     ///
     /// Waits for etcd [`RegistrarConfig::shutdown_timeout`] at most. If the future is dropped
-    /// before that, the keys expire with the lease.
+    /// before that, the keys expire with the lease, or go when it is called again; who calls it
+    /// meanwhile waits for the first one.
     ///
     /// # Errors
     ///
@@ -126,21 +141,26 @@ impl EtcdRegistrar {
         inner.shared.ledger.lock().close();
         let mut tasks = std::mem::take(&mut *inner.tasks.lock());
         tasks.shutdown().await;
+        let _one = inner.leaving.lock().await;
+        let ended = End(&inner.shared);
         let (lease, goodbyes, listed) = {
-            let mut ledger = inner.shared.ledger.lock();
-            (ledger.take_lease(), ledger.goodbyes(), ledger.is_listed())
+            let ledger = inner.shared.ledger.lock();
+            (ledger.lease(), ledger.goodbyes(), ledger.is_listed())
         };
         let result = match lease {
             Some(lease) => inner.leave(lease, goodbyes).await,
             None => Ok(()),
         };
-        inner.shared.ledger.lock().end();
         match &result {
-            Ok(()) if listed => sleep(inner.config.propagation_delay).await,
-            Ok(()) => {}
+            Ok(()) => inner.shared.ledger.lock().lease_lost(),
             Err(error) => {
                 warn!("the servers' keys stay in etcd until their lease expires: {error}");
             }
+        }
+        drop(ended);
+        if listed {
+            // Also after an error: perhaps only the answer was lost.
+            sleep(inner.config.propagation_delay).await;
         }
         result
     }
@@ -198,19 +218,25 @@ impl Inner {
     async fn leave(&self, lease: i64, goodbyes: Vec<(String, Vec<u8>)>) -> Result<(), EtcdError> {
         let within = self.config.shutdown_timeout;
         let deadline = Instant::now() + within;
-        let goodbye = self.goodbye(lease, &goodbyes);
-        say_goodbye(GOODBYE.min(within / 2), goodbye).await;
+        let goodbye = self.goodbye(lease, &goodbyes, GOODBYE.min(within / 4));
+        say_goodbye(within / 2, goodbye).await;
         self.revoke(lease, deadline).await
     }
 
-    async fn goodbye(&self, lease: i64, goodbyes: &[(String, Vec<u8>)]) -> Result<(), EtcdError> {
+    async fn goodbye(
+        &self,
+        lease: i64,
+        goodbyes: &[(String, Vec<u8>)],
+        within: Duration,
+    ) -> Result<(), EtcdError> {
         for goodbyes in goodbyes.chunks(CHUNK) {
             let goodbyes = goodbyes.iter();
             let goodbyes = goodbyes.map(|(key, value)| (key.as_str(), value.as_slice()));
             if let Some(goodbye) = requests::goodbye(goodbyes, lease) {
                 let mut connection = self.etcd.connection().await?;
+                let generation = connection.generation();
                 let said = connection.client.txn(goodbye);
-                self.etcd.answer("say goodbye", said).await?;
+                self.within(generation, "say goodbye", within, said).await?;
             }
         }
         Ok(())
@@ -237,12 +263,27 @@ impl Inner {
 
     async fn try_revoke(&self, lease: i64) -> Result<(), EtcdError> {
         let mut connection = self.etcd.connection().await?;
+        let generation = connection.generation();
         let revoke = connection.client.lease_revoke(lease);
-        let revoked = self.etcd.answer("revoke the lease", revoke).await;
-        if let Err(error) = &revoked {
-            self.etcd.discard(connection.generation(), error).await;
+        // A member that hangs leaves time to ask another one.
+        let within = self.config.shutdown_timeout / 4;
+        let revoked = self.within(generation, "revoke the lease", within, revoke);
+        revoked.await.map(drop)
+    }
+
+    /// The answer of a member in time; one that does not answer is not asked again.
+    async fn within<T>(
+        &self,
+        generation: usize,
+        action: &'static str,
+        within: Duration,
+        request: impl Future<Output = Result<T, etcd_client::Error>>,
+    ) -> Result<T, EtcdError> {
+        let answer = self.etcd.answer_within(within, action, request).await;
+        if let Err(error) = &answer {
+            self.etcd.discard(generation, error).await;
         }
-        revoked.map(drop)
+        answer
     }
 }
 

@@ -103,3 +103,48 @@ async fn a_key_that_may_not_be_read_any_more_costs_no_other() {
     root.role_grant_permission("server", both).await.unwrap();
     registered(refused).await;
 }
+
+#[tokio::test]
+async fn a_full_etcd_is_not_asked_for_each_key() {
+    use etcd_client::{AlarmAction, AlarmOptions, AlarmType};
+    let Some(server) = EtcdServer::start().await else {
+        return;
+    };
+    let mut client = server.client().await;
+    let registrar = registrar(&server);
+    let early = registrar.register("user", endpoint(B, 1.0)).unwrap();
+    registered(&early).await;
+    let lease = read(&mut client, "user/10.0.0.2:80").await.unwrap().1;
+    let status = client.status().await.unwrap();
+    let member = status.header().unwrap().member_id();
+    let alarm = |action| {
+        let mut of_member = AlarmOptions::new();
+        of_member.with_member(member);
+        let mut client = client.clone();
+        async move {
+            let alarmed = client.alarm(action, AlarmType::Nospace, Some(of_member));
+            alarmed.await.unwrap();
+        }
+    };
+    alarm(AlarmAction::Activate).await;
+    let registrations: Vec<_> = (0..100)
+        .map(|n| {
+            let endpoint = endpoint(&format!("10.0.1.{n}:80"), 1.0);
+            registrar.register("user", endpoint).unwrap()
+        })
+        .collect();
+    for registration in &registrations {
+        until(registration, "it is refused", is_retrying).await;
+    }
+    let refused = r#"grpc_server_handled_total{grpc_code="ResourceExhausted",grpc_method="Txn""#;
+    let refused = server.metric(refused).await;
+    assert!((1.0..20.0).contains(&refused), "{refused} for 100 keys");
+    assert!(is_registered(&early.state()), "{:?}", early.state());
+    alarm(AlarmAction::Deactivate).await;
+    for registration in &registrations {
+        registered(registration).await;
+    }
+    let mut client = server.client().await;
+    let after = read(&mut client, "user/10.0.0.2:80").await.unwrap().1;
+    assert_eq!(after, lease);
+}

@@ -18,19 +18,19 @@ pub(super) struct Lease {
 }
 
 impl Lease {
-    /// A new lease.
+    /// The id of a new lease and its time to live.
     pub(super) async fn grant(
         etcd: &Etcd,
         client: &mut Client,
         ttl: Duration,
-    ) -> Result<Self, EtcdError> {
+    ) -> Result<(i64, Duration), EtcdError> {
         let whole = ttl.as_secs() + u64::from(ttl.subsec_nanos() > 0);
         let seconds = i64::try_from(whole).unwrap_or(i64::MAX);
         let grant = client.lease_grant(seconds, None);
         let granted = etcd.answer("grant a lease", grant).await?;
         // etcd rounds up what is too short for its elections.
         let ttl = u64::try_from(granted.ttl()).map_or(ttl, Duration::from_secs);
-        Self::resume(etcd, client, granted.id(), ttl).await
+        Ok((granted.id(), ttl))
     }
 
     /// A lease that etcd has granted before, renewed; [`EtcdError::LeaseLost`] if it is gone.

@@ -7,7 +7,7 @@ mod work;
 pub(super) use entry::Values;
 pub(super) use work::{Delete, Put, Work};
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::Instant;
 
 use evenkeel_discover::{Presence, RegistrationState};
@@ -24,6 +24,9 @@ pub(super) struct Ledger {
     /// The last few leases we had, the present one among them.
     leases: Vec<i64>,
     entries: HashMap<String, Entry>,
+    /// Keys of entries that are gone, which a late write of ours may bring back as long as the
+    /// lease lives.
+    ghosts: HashSet<String>,
     /// Numbers entries and what is asked for them; never used twice.
     last: u64,
     closed: bool,
@@ -46,6 +49,8 @@ pub(super) struct Refusal<'a> {
     pub(super) backoff: &'a Backoff,
     /// As in [`Backoff::next`].
     pub(super) random: f64,
+    /// Whether it is this key that etcd does not want; otherwise it would have refused any.
+    pub(super) alone: bool,
     pub(super) why: &'a str,
 }
 
@@ -61,11 +66,14 @@ impl Ledger {
         }
         let number = self.number();
         let (state, watch) = watch::channel(RegistrationState::Registering);
-        let entry = Entry::new(number, values, state);
+        let mut entry = Entry::new(number, values, state);
+        entry.haunted = self.ghosts.remove(key);
         if let Some(old) = self.entries.insert(key.to_owned(), entry) {
             old.tell(RegistrationState::Deregistered);
             if let Some(entry) = self.entries.get_mut(key) {
                 entry.sent = old.sent;
+                entry.unanswered = old.unanswered;
+                entry.haunted |= old.haunted;
             }
         }
         Some((number, watch))
@@ -128,7 +136,7 @@ impl Ledger {
     }
 
     /// What etcd still has, and then what it does not have yet: up to `most` keys, each once.
-    /// Not what it has refused until it is time, and that alone.
+    /// Not what it has refused until it is time, and that after everything else and alone.
     pub(super) fn next_work(&mut self, now: Instant, most: usize) -> Option<Work> {
         let deletes = self.due(now, most, false);
         if !deletes.is_empty() {
@@ -142,20 +150,23 @@ impl Ledger {
     }
 
     fn due(&mut self, now: Instant, most: usize, listed: bool) -> Vec<(&String, &mut Entry)> {
-        let mut due = Vec::new();
+        let (mut fresh, mut again, mut alone) = (Vec::new(), Vec::new(), Vec::new());
         for (key, entry) in &mut self.entries {
             if entry.is_listed() != listed || !entry.has_work() {
                 continue;
             }
-            match &entry.refused {
-                None if due.len() < most => due.push((key, entry)),
-                Some(refused) if refused.until <= now && due.is_empty() => {
-                    return vec![(key, entry)];
-                }
-                _ => {}
+            let (due, most) = match &entry.refused {
+                None => (&mut fresh, most),
+                Some(refused) if refused.until > now => continue,
+                Some(refused) if refused.alone => (&mut alone, 1),
+                Some(_) => (&mut again, most),
+            };
+            if due.len() < most {
+                due.push((key, entry));
             }
         }
-        due
+        let mut due = [fresh, again, alone].into_iter();
+        due.find(|due| !due.is_empty()).unwrap_or_default()
     }
 
     /// When it is time to try again what etcd has refused, if there is such a thing.
@@ -168,7 +179,10 @@ impl Ledger {
 
     /// etcd has refused to do this for the key and may do it for others; true the first time.
     pub(super) fn refused(&mut self, key: &str, number: u64, refusal: &Refusal<'_>) -> bool {
-        let entry = self.entries.get_mut(key);
+        let mut entry = self.entries.get_mut(key);
+        if let Some(entry) = &mut entry {
+            entry.unanswered = false;
+        }
         // Otherwise something else was asked for meanwhile: that is another story.
         entry
             .filter(|entry| entry.wanted == number)
@@ -180,6 +194,7 @@ impl Ledger {
         if self.leases.contains(&lease) {
             // An etcd from a backup may still have what we wrote under a lease before this one.
             if let Some(entry) = self.entries.get_mut(&put.key) {
+                entry.unanswered = false;
                 entry.claims = true;
             }
             return false;
@@ -192,6 +207,7 @@ impl Ledger {
         let Some(entry) = self.entries.get_mut(&put.key) else {
             return false;
         };
+        entry.unanswered = false;
         // Also when something else is wanted by now: then there is another write to come.
         entry.written = Some(Written {
             number: put.number,
@@ -215,8 +231,20 @@ impl Ledger {
         entry.forgotten();
         if entry.leaving {
             entry.tell(RegistrationState::Deregistered);
+            if entry.may_reappear() {
+                self.ghosts.insert(key.to_owned());
+            }
             self.entries.remove(key);
         }
+    }
+
+    /// What etcd should not have under the present lease, and may have after all: a write that a
+    /// member was asked for in vain is done when that member goes on.
+    pub(super) fn absent(&self) -> Vec<String> {
+        let paused = self.entries.iter();
+        let paused = paused.filter(|(_, entry)| entry.may_reappear());
+        let paused = paused.map(|(key, _)| key);
+        self.ghosts.iter().chain(paused).cloned().collect()
     }
 
     /// What etcd should have, with the revisions of the last writes.
@@ -266,8 +294,9 @@ impl Ledger {
     /// The lease is gone, and with it all keys.
     pub(super) fn lease_lost(&mut self) {
         self.lease = None;
+        self.ghosts.clear();
         self.entries.retain(|_, entry| {
-            entry.forgotten();
+            entry.lease_lost();
             if entry.leaving {
                 entry.tell(RegistrationState::Deregistered);
             }
@@ -303,6 +332,12 @@ impl Ledger {
         self.entries.values().any(|entry| entry.sent)
     }
 
+    /// Whether somebody waits for a key to go.
+    pub(super) fn is_leaving(&self) -> bool {
+        let mut entries = self.entries.values();
+        entries.any(|entry| !entry.is_listed() && entry.has_work())
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }
@@ -314,11 +349,6 @@ impl Ledger {
 
     pub(super) const fn is_closed(&self) -> bool {
         self.closed
-    }
-
-    /// Gives the lease away, to be revoked.
-    pub(super) fn take_lease(&mut self) -> Option<i64> {
-        self.lease.take()
     }
 
     /// Ends all entries.

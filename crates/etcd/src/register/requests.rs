@@ -77,6 +77,18 @@ pub(super) fn verify(keys: &[(String, i64)]) -> Txn {
         .or_else(keys.iter().map(read).collect::<Vec<_>>())
 }
 
+/// Whether we hold none of these; if we hold one, who holds which.
+pub(super) fn absent(keys: &[String], lease: i64) -> Txn {
+    let not_ours = |key: &String| Compare::lease(key.as_str(), CompareOp::NotEqual, lease);
+    let read = |key: &String| {
+        let options = GetOptions::new().with_keys_only();
+        TxnOp::get(key.as_str(), Some(options))
+    };
+    Txn::new()
+        .when(keys.iter().map(not_ours).collect::<Vec<_>>())
+        .or_else(keys.iter().map(read).collect::<Vec<_>>())
+}
+
 fn held_by(key: &str, lease: i64) -> Compare {
     Compare::lease(key, CompareOp::Equal, lease)
 }

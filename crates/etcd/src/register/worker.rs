@@ -8,7 +8,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 use tracing::{debug, info, warn};
 
 use super::lease::Lease;
-use super::ledger::{Put, Refusal, Work};
+use super::ledger::{Delete, Put, Refusal, Work};
 use super::requests::{self, CHUNK};
 use super::schedule::Schedule;
 use super::{RegistrarConfig, Shared};
@@ -25,6 +25,8 @@ const LONGEST_WINDOW: Duration = Duration::from_secs(10);
 pub(super) struct Worker {
     etcd: Etcd,
     ttl: Duration,
+    /// How long a member may take to delete something, so that another one can still do it.
+    delete_within: Duration,
     shared: Arc<Shared>,
     /// For what etcd refuses.
     backoff: Backoff,
@@ -41,6 +43,7 @@ impl Worker {
         Self {
             etcd,
             ttl: config.ttl,
+            delete_within: config.shutdown_timeout / 4,
             backoff: Backoff::new(MIN_BACKOFF, config.max_backoff),
             schedule: Schedule::new(config.max_backoff.min(LONGEST_WINDOW)),
             shared,
@@ -67,13 +70,15 @@ impl Worker {
         let until = self.lease_until.unwrap_or(now);
         let left = until.saturating_duration_since(now);
         let mut next = now + self.schedule.next(left, fastrand::f64());
+        // Drawn once: who asks often is no sooner there.
+        let soon = self.schedule.soon(fastrand::f64());
+        if self.shared.ledger.lock().is_leaving() {
+            next = next.min(now + soon);
+        }
         loop {
             tokio::select! {
                 () = sleep_until(next) => return,
-                () = self.shared.changed.notified() => {
-                    let soon = Instant::now() + self.schedule.soon(fastrand::f64());
-                    next = next.min(soon);
-                }
+                () = self.shared.changed.notified() => next = next.min(Instant::now().max(now + soon)),
             }
         }
     }
@@ -97,7 +102,8 @@ impl Worker {
         let mut lease = self.lease(client).await?;
         self.lease_until = Some(lease.until());
         let mut renew_at = lease.renew_at();
-        self.verify(client).await?;
+        self.verify(client, renew_at).await?;
+        self.banish(client, lease.id()).await?;
         self.write(client, lease.id(), renew_at).await?;
         self.well();
         loop {
@@ -110,7 +116,8 @@ impl Worker {
                     lease.renew(&self.etcd).await?;
                     self.lease_until = Some(lease.until());
                     renew_at = lease.renew_at();
-                    self.verify(client).await?;
+                    self.verify(client, renew_at).await?;
+                    self.banish(client, lease.id()).await?;
                 }
                 error = lease.broken() => return Err(error),
                 // Sooner than the next renewal, when somebody else has noticed.
@@ -132,14 +139,16 @@ impl Worker {
             }
             warn!(etcd = %self.etcd.name(), "etcd has lost the lease, registering anew");
         }
-        let lease = Lease::grant(&self.etcd, client, self.ttl).await?;
-        self.shared.ledger.lock().granted(lease.id());
-        Ok(lease)
+        let (id, ttl) = Lease::grant(&self.etcd, client, self.ttl).await?;
+        // At once: if it cannot be renewed now, it is the next attempt's, and not one more.
+        self.shared.ledger.lock().granted(id);
+        Lease::resume(&self.etcd, client, id, ttl).await
     }
 
     /// Puts what etcd does not have and deletes what it should not have any more. What etcd refuses
     /// is left for later: it is no reason to hold up the others. Neither is all of it a reason to
-    /// let the lease run out: returns when it is time to renew that.
+    /// let the lease run out: returns when it is time to renew that. An etcd that is overloaded or
+    /// full is not asked for anything else before it is time to try again.
     async fn write(
         &self,
         client: &mut Client,
@@ -162,7 +171,14 @@ impl Worker {
                         Ok(halves) => parts.extend(halves),
                         Err(one) => self.refused(&one, &error),
                     },
+                    Err(error) if error.is_exhaustion() => {
+                        self.refused(&work, &error);
+                        return Ok(());
+                    }
                     done => done?,
+                }
+                if Instant::now() >= renew_at {
+                    return Ok(());
                 }
             }
         }
@@ -194,7 +210,10 @@ impl Worker {
                     say_goodbye(GOODBYE, client.txn(goodbye)).await;
                 }
                 let txn = client.txn(requests::delete(deletes, lease));
-                self.etcd.answer("deregister", txn).await?;
+                let deleted = self
+                    .etcd
+                    .answer_within(self.delete_within, "deregister", txn);
+                deleted.await?;
                 for delete in deletes {
                     self.shared.ledger.lock().left(&delete.key);
                     info!(key = %delete.key, "deregistered");
@@ -207,9 +226,14 @@ impl Worker {
     fn refused(&self, work: &Work, error: &EtcdError) {
         let etcd = self.etcd.name();
         let why = format!("{etcd}: {error}");
+        // One for all of them, so that what was asked for together is asked for together again.
+        let refusal = Refusal {
+            alone: error.is_about_the_key(),
+            ..self.refusal(&why)
+        };
         let mut ledger = self.shared.ledger.lock();
         for (key, number) in work.keys() {
-            if ledger.refused(key, number, &self.refusal(&why)) {
+            if ledger.refused(key, number, &refusal) {
                 warn!(%key, %etcd, "etcd refuses it, trying again for ever: {error}");
             }
         }
@@ -230,15 +254,18 @@ impl Worker {
             now: Instant::now().into_std(),
             backoff: &self.backoff,
             random: fastrand::f64(),
+            alone: true,
             why,
         }
     }
 
-    /// Finds keys that somebody has deleted or overwritten.
-    async fn verify(&self, client: &mut Client) -> Result<(), EtcdError> {
-        let written = self.shared.ledger.lock().written();
+    /// Finds keys that somebody has deleted or overwritten: as many as there is time for before the
+    /// lease has to be renewed, others each time.
+    async fn verify(&self, client: &mut Client, renew_at: Instant) -> Result<(), EtcdError> {
+        let mut written = self.shared.ledger.lock().written();
+        fastrand::shuffle(&mut written);
         let mut parts: Vec<_> = written.chunks(CHUNK).collect();
-        while let Some(keys) = parts.pop() {
+        while let Some(keys) = parts.pop().filter(|_| Instant::now() < renew_at) {
             let txn = client.txn(requests::verify(keys));
             let answer = match self.etcd.answer("verify the keys", txn).await {
                 Err(error) if error.is_about_the_key() => {
@@ -261,6 +288,42 @@ impl Worker {
                 if found != Some(*revision) {
                     self.key_lost(key, *revision);
                 }
+            }
+        }
+        Ok(())
+    }
+
+    /// Deletes keys that have come back: a member that has hung has done late what it was asked for
+    /// in vain. A process that holds the key by now gets it back, because it waits for that.
+    async fn banish(&self, client: &mut Client, lease: i64) -> Result<(), EtcdError> {
+        let absent = self.shared.ledger.lock().absent();
+        for keys in absent.chunks(CHUNK) {
+            let found = client.txn(requests::absent(keys, lease));
+            let found = match self.etcd.answer("look for late writes", found).await {
+                Err(error) if error.is_about_the_key() => {
+                    debug!("nobody knows whether keys have come back: {error}");
+                    continue;
+                }
+                found => found?,
+            };
+            if found.succeeded() {
+                continue;
+            }
+            let ghosts = keys.iter().zip(found.op_responses());
+            let ghosts = ghosts.filter(|(_, found)| requests::holder(found) == Some(lease));
+            let ghosts = ghosts.map(|(key, _)| Delete {
+                key: key.clone(),
+                number: 0,
+                goodbye: None,
+            });
+            let ghosts: Vec<_> = ghosts.collect();
+            let delete = client.txn(requests::delete(&ghosts, lease));
+            let deleted = self
+                .etcd
+                .answer_within(self.delete_within, "deregister", delete);
+            deleted.await?;
+            for ghost in ghosts {
+                warn!(key = %ghost.key, "a late write has brought it back; deleted again");
             }
         }
         Ok(())

@@ -16,6 +16,11 @@ pub(super) struct Entry {
     pub(super) written: Option<Written>,
     /// Whether etcd may have the key under the present lease, confirmed or not.
     pub(super) sent: bool,
+    /// A write was asked for, and etcd has not answered.
+    pub(super) unanswered: bool,
+    /// A member of etcd that hangs may still do a write under the present lease when it goes on,
+    /// whatever was done since.
+    pub(super) haunted: bool,
     /// To be taken out for good.
     pub(super) leaving: bool,
     /// Takes the key from whoever has it: it was asked for since. Afterwards the key is only
@@ -55,6 +60,8 @@ impl Entry {
             wanted: number,
             written: None,
             sent: false,
+            unanswered: false,
+            haunted: false,
             leaving: false,
             claims: true,
             refused: None,
@@ -89,6 +96,7 @@ impl Entry {
     /// The write that is wanted, which is being sent now.
     pub(super) fn put(&mut self, key: &str) -> Put {
         self.sent = true;
+        self.haunted |= std::mem::replace(&mut self.unanswered, true);
         let draining = self.values.draining.as_ref();
         let draining = draining.filter(|_| self.presence == Presence::Draining);
         Put {
@@ -115,6 +123,18 @@ impl Entry {
         goodbye.filter(|_| self.sent && !told)
     }
 
+    /// Whether etcd does not have the key, but may get it by a late write of ours.
+    pub(super) fn may_reappear(&self) -> bool {
+        !self.is_listed() && !self.sent && (self.haunted || self.unanswered)
+    }
+
+    /// The lease is gone: under it nothing can be written any more.
+    pub(super) fn lease_lost(&mut self) {
+        self.unanswered = false;
+        self.haunted = false;
+        self.forgotten();
+    }
+
     /// etcd does not have the key any more.
     pub(super) fn forgotten(&mut self) {
         self.written = None;
@@ -131,7 +151,7 @@ impl Entry {
         let refused = self
             .refused
             .get_or_insert_with(|| Refused::new(refusal.now, refusal.backoff));
-        refused.again(refusal.now, refusal.random);
+        refused.again(refusal);
         let since = refused.since;
         self.tell(RegistrationState::retrying(since, refusal.why));
         first

@@ -1,5 +1,6 @@
 use std::time::Instant;
 
+use super::Refusal;
 use crate::backoff::Backoff;
 
 /// That etcd does not want an entry as it is. Pure.
@@ -8,6 +9,8 @@ pub(super) struct Refused {
     pub(super) since: Instant,
     /// When to try again.
     pub(super) until: Instant,
+    /// Whether it is to be asked for alone, so that it spoils no request for others.
+    pub(super) alone: bool,
     backoff: Backoff,
 }
 
@@ -17,12 +20,14 @@ impl Refused {
         Self {
             since: now,
             until: now,
+            alone: true,
             backoff: backoff.fresh(),
         }
     }
 
-    /// It was refused at `now`; `random` as in [`Backoff::next`].
-    pub(super) fn again(&mut self, now: Instant, random: f64) {
-        self.until = now + self.backoff.next(random);
+    /// It was refused once more.
+    pub(super) fn again(&mut self, refusal: &Refusal<'_>) {
+        self.until = refusal.now + self.backoff.next(refusal.random);
+        self.alone = refusal.alone;
     }
 }

@@ -273,6 +273,59 @@ fn a_lost_lease_means_that_everything_is_written_again() {
 }
 
 #[test]
+fn a_write_without_an_answer_is_looked_for_until_its_lease_is_gone() {
+    let (mut ledger, id, _state) = registered();
+    let (paused, _other) = ledger.enter("paused", values("v")).unwrap();
+    next_put(&mut ledger); // never answered
+    write(&mut ledger, 11);
+    ledger.leave("k", id);
+    ledger.present("paused", paused, Presence::Paused).unwrap();
+    ledger.next_work(now(), 100);
+    for key in ["k", "paused"] {
+        ledger.left(key);
+    }
+    assert_eq!(ledger.absent(), ["paused"], "k was answered");
+    ledger.leave("paused", paused);
+    assert!(ledger.is_empty());
+    assert_eq!(ledger.absent(), ["paused"]);
+    // Who registers it again wants it; when that is over it is looked for again.
+    let (again, _state) = ledger.enter("paused", values("v")).unwrap();
+    assert!(ledger.absent().is_empty());
+    write(&mut ledger, 12);
+    ledger.leave("paused", again);
+    ledger.left("paused");
+    assert_eq!(ledger.absent(), ["paused"]);
+    ledger.lease_lost();
+    assert!(ledger.absent().is_empty());
+}
+
+#[test]
+fn what_an_exhausted_etcd_has_refused_is_asked_for_together_and_after_the_rest() {
+    let second = Duration::from_secs(1);
+    let backoff = Backoff::new(second, 4 * second);
+    let start = now();
+    let mut ledger = Ledger::default();
+    for n in 0..100 {
+        ledger.enter(&format!("k{n}"), values("v")).unwrap();
+    }
+    let refusal = Refusal {
+        alone: false,
+        ..refusal(&backoff, start)
+    };
+    let work = ledger.next_work(start, 100).unwrap();
+    for (key, number) in work.keys() {
+        assert!(ledger.refused(key, number, &refusal));
+    }
+    assert_eq!(ledger.next_work(start, 100), None);
+    ledger.enter("new", values("v")).unwrap();
+    assert_eq!(next_put(&mut ledger).key, "new");
+    let again = start + second;
+    write(&mut ledger, 2);
+    let work = ledger.next_work(again, 100).unwrap();
+    assert_eq!(work.keys().len(), 100);
+}
+
+#[test]
 fn an_outage_that_cost_nothing_ends_without_a_write() {
     let (mut ledger, _, state) = registered();
     ledger.failing(now(), "unreachable");
@@ -298,6 +351,7 @@ fn refusal(backoff: &Backoff, now: Instant) -> Refusal<'_> {
         now,
         backoff,
         random: 0.0,
+        alone: true,
         why: "no",
     }
 }
@@ -346,13 +400,12 @@ fn a_key_that_we_may_not_look_at_is_not_taken_for_well() {
 }
 
 #[test]
-fn a_closed_ledger_takes_no_entries_and_gives_its_lease_away() {
+fn a_closed_ledger_takes_no_entries() {
     let (mut ledger, _, state) = registered();
     ledger.close();
     assert!(ledger.is_listed());
     let goodbye = (String::from("k"), b"v1 draining".to_vec());
     assert_eq!(ledger.goodbyes(), [goodbye]);
-    assert_eq!((ledger.take_lease(), ledger.take_lease()), (Some(1), None));
     assert!(ledger.enter("k2", Values::default()).is_none());
     ledger.end();
     assert_eq!(text(&state), "deregistered");

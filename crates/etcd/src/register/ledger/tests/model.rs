@@ -19,6 +19,10 @@ enum Step {
     Answer,
     /// etcd does it, and the answer is lost with the connection.
     Lose,
+    /// A member that hangs has it: the answer is lost, and it is done at any time from now on.
+    Hang,
+    /// A member that has hung does what it was asked for.
+    Late,
     Refuse,
     LeaseLost,
     /// Somebody deletes a key by hand, and the worker sees it.
@@ -44,6 +48,8 @@ fn step() -> impl Strategy<Value = Step> {
         5 => (1..4_usize).prop_map(Step::Send),
         5 => Just(Step::Answer),
         1 => Just(Step::Lose),
+        1 => Just(Step::Hang),
+        1 => Just(Step::Late),
         1 => Just(Step::Refuse),
         1 => Just(Step::LeaseLost),
         1 => key.clone().prop_map(Step::Deleted),
@@ -76,6 +82,8 @@ struct World {
     store: BTreeMap<String, Stored>,
     /// A request that etcd has not answered.
     sent: Option<Work>,
+    /// What members that hang may still do, and under which lease.
+    late: Vec<(Work, i64)>,
     revision: i64,
     lease: i64,
     now: Instant,
@@ -91,6 +99,7 @@ impl World {
             wishes: BTreeMap::new(),
             store: BTreeMap::new(),
             sent: None,
+            late: Vec::new(),
             revision: 0,
             lease: 1,
             now: now(),
@@ -156,6 +165,14 @@ impl World {
                     self.verify();
                 }
             }
+            Step::Hang => {
+                if let Some(work) = self.sent.take() {
+                    self.late.push((work, self.lease));
+                    self.ledger.failing(self.now, "hangs");
+                    self.verify();
+                }
+            }
+            Step::Late => self.late(),
             Step::Refuse => {
                 if let Some(work) = self.sent.take() {
                     for (key, number) in work.keys() {
@@ -256,7 +273,22 @@ impl World {
         }
     }
 
+    fn late(&mut self) {
+        if let Some((work, lease)) = self.late.pop() {
+            // Nothing is written under a lease that is gone, and nothing else is deleted.
+            if lease == self.lease {
+                self.store(&work);
+            }
+        }
+    }
+
     fn verify(&mut self) {
+        for key in self.ledger.absent() {
+            let ours = |stored: &Stored| stored.lease == self.lease;
+            if self.store.get(&key).is_some_and(ours) {
+                self.store.remove(&key);
+            }
+        }
         for (key, revision) in self.ledger.written() {
             let stored = self.store.get(&key);
             if stored.map(|stored| stored.revision) != Some(revision) {
@@ -269,6 +301,9 @@ impl World {
     fn settle(&mut self) {
         self.store.retain(|_, stored| stored.lease != OTHER);
         self.answer();
+        while !self.late.is_empty() {
+            self.late();
+        }
         self.verify();
         for _ in 0..100 {
             self.now += Duration::from_secs(10);
