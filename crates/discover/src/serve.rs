@@ -64,6 +64,7 @@ pub struct Serve<'a> {
     services: Vec<String>,
     config: ServeConfig,
     until: Pin<Box<dyn Future<Output = ()> + Send + 'a>>,
+    cut_off: Pin<Box<dyn Future<Output = ()> + Send + 'a>>,
     ready: Pin<Box<dyn Future<Output = Result<(), BoxError>> + Send + 'a>>,
 }
 
@@ -79,8 +80,9 @@ pub struct ServeConfig {
     /// How long it goes on serving after it was taken out of the registry, so that clients hear of
     /// it first. Default 1 s; 0 does not wait.
     pub propagation_delay: Duration,
-    /// How long calls and streams may go on after it was told to stop; then it is dropped. Default
-    /// 30 s; 0 drops it at once.
+    /// How long calls and streams may go on after it was told to stop; then the server's future is
+    /// dropped. Connections that are tasks of the runtime, as tonic's are, go on until that ends:
+    /// return from `main`. Default 30 s; 0 drops it at once.
     pub drain_timeout: Duration,
 }
 
@@ -101,7 +103,7 @@ impl Default for ServeConfig {
 pub struct Served {
     /// The registry has confirmed that it is out; otherwise its entry expires.
     pub deregistered: bool,
-    /// Its calls had ended; otherwise the rest was dropped.
+    /// Its calls had ended; otherwise some were not waited for.
     pub drained: bool,
 }
 
@@ -117,6 +119,7 @@ impl<'a> Serve<'a> {
             services: vec![service.into()],
             config: ServeConfig::default(),
             until: Box::pin(std::future::pending()),
+            cut_off: Box::pin(std::future::pending()),
             ready: Box::pin(std::future::ready(Ok(()))),
         }
     }
@@ -139,6 +142,14 @@ impl<'a> Serve<'a> {
         self
     }
 
+    /// The same, but it does not go on with ending once `signal` resolves, which is first polled
+    /// when [`Self::until`] has resolved: a second [`shutdown_signal`](crate::shutdown_signal) is
+    /// for those who cannot wait. What is left in the registry expires.
+    pub fn cut_off(mut self, signal: impl Future<Output = ()> + Send + 'a) -> Self {
+        self.cut_off = Box::pin(signal);
+        self
+    }
+
     /// The same, registered only after `check` has succeeded: a first call to itself, or caches
     /// that have to be warm. The server is running by then. It ends when the check fails.
     pub fn ready<E: Into<BoxError>>(
@@ -156,7 +167,7 @@ impl<'a> Serve<'a> {
     /// # Errors
     ///
     /// When it cannot be registered whatever happens, when it is not ready, or when it fails; then
-    /// it is taken out of the registry before.
+    /// what was registered is taken out of the registry before.
     pub async fn run<F, E>(
         self,
         bound: SocketAddr,
@@ -179,6 +190,7 @@ impl<'a> Serve<'a> {
             services,
             config,
             mut until,
+            cut_off,
             ready,
         } = self;
         let registering = async {
@@ -191,7 +203,11 @@ impl<'a> Serve<'a> {
             ended = &mut server => Some(ended),
             () = &mut until => None,
             registered = registering => {
-                registered?;
+                if let Err(error) = registered {
+                    // Those that were registered before the one that is refused.
+                    entries.leave().await;
+                    return Err(error);
+                }
                 tokio::select! {
                     biased;
                     ended = &mut server => Some(ended),
@@ -206,39 +222,57 @@ impl<'a> Serve<'a> {
                 drained: true,
             });
         }
-        let any = !entries.0.is_empty();
-        let leaving = async {
-            let deregistered = entries.leave().await;
-            if any {
-                sleep(config.propagation_delay).await;
-            }
-            deregistered
-        };
-        let mut leaving = pin!(leaving);
-        let deregistered = tokio::select! {
+        tokio::select! {
             biased;
-            ended = &mut server => {
-                let deregistered = leaving.await;
-                return ended.map(|()| Served { deregistered, drained: true });
+            served = end(server, stop, &mut entries, &config) => served,
+            () = cut_off => {
+                warn!("told not to wait for the registry and for running calls");
+                let (deregistered, drained) = (false, false);
+                Ok(Served { deregistered, drained })
             }
-            deregistered = &mut leaving => deregistered,
-        };
-        info!("finishing running calls");
-        // Nobody listens when the server does not care.
-        let _ = stop.send(());
-        let drained = match timeout(config.drain_timeout, server).await {
-            Ok(ended) => ended.map(|()| true)?,
-            Err(_) => {
-                let after = config.drain_timeout;
-                warn!(?after, "calls were still running, and are dropped");
-                false
-            }
-        };
-        Ok(Served {
-            deregistered,
-            drained,
-        })
+        }
     }
+}
+
+/// Takes the server out of the registry, lets clients hear of it, and then has it end.
+async fn end(
+    mut server: Pin<&mut impl Future<Output = Result<(), ServeError>>>,
+    stop: oneshot::Sender<()>,
+    entries: &mut Entries,
+    config: &ServeConfig,
+) -> Result<Served, ServeError> {
+    let any = !entries.0.is_empty();
+    let leaving = async {
+        let deregistered = entries.leave().await;
+        if any {
+            sleep(config.propagation_delay).await;
+        }
+        deregistered
+    };
+    let mut leaving = pin!(leaving);
+    let deregistered = tokio::select! {
+        biased;
+        ended = &mut server => {
+            let deregistered = leaving.await;
+            return ended.map(|()| Served { deregistered, drained: true });
+        }
+        deregistered = &mut leaving => deregistered,
+    };
+    info!("finishing running calls");
+    // Nobody listens when the server does not care.
+    let _ = stop.send(());
+    let drained = match timeout(config.drain_timeout, server).await {
+        Ok(ended) => ended.map(|()| true)?,
+        Err(_) => {
+            let after = config.drain_timeout;
+            warn!(?after, "calls were still running, and are not waited for");
+            false
+        }
+    };
+    Ok(Served {
+        deregistered,
+        drained,
+    })
 }
 
 /// The server's entries: one for each service.

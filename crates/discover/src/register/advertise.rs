@@ -15,7 +15,7 @@ use evenkeel_core::{Address, ParseAddressError};
 /// | 1. | [`Self::address`] |
 /// | 2. | the environment variable [`Self::variable`] |
 /// | 3. | the address the server listens on, if it is one |
-/// | 4. | for a server that listens on all (`0.0.0.0`, `[::]`): the address from which this machine reaches the registry, or if that is unknown, everything else |
+/// | 4. | for a server that listens on all (`0.0.0.0`, `[::]`): the address from which this machine reaches the registry, or if that is unknown or loopback, everything else |
 ///
 /// No packet is sent to find the route: the operating system is asked for it.
 ///

@@ -3,7 +3,8 @@ use tracing::{info, warn};
 /// Resolves when the process is told to end: by SIGTERM, as container platforms do, or by Ctrl-C.
 /// For [`Serve::until`](crate::Serve::until).
 ///
-/// From then on these signals do not end the process by themselves.
+/// From then on these signals do not end the process by themselves; give a second one to
+/// [`Serve::cut_off`](crate::Serve::cut_off), which waits for the next signal.
 pub async fn shutdown_signal() {
     let signal = tokio::select! {
         () = ctrl_c() => "Ctrl-C",

@@ -1,7 +1,10 @@
 use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
+use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::*;
@@ -226,4 +229,92 @@ async fn a_registry_that_is_not_there_holds_nobody_up() {
     // 3 s for all twenty together, and 1 s for clients that might have heard of it.
     let signalled = signalled.lock().unwrap();
     assert_eq!(signalled.elapsed(), Duration::from_secs(4));
+}
+
+/// A registrar that refuses one service, and takes a moment to take out another.
+#[derive(Debug, Default)]
+struct Picky {
+    taken_out: Arc<AtomicBool>,
+}
+
+struct Reluctant {
+    taken_out: Arc<AtomicBool>,
+    state: watch::Sender<RegistrationState>,
+    tasks: Mutex<JoinSet<()>>,
+}
+
+impl Registrar for Picky {
+    fn register(&self, service: &str, _: Endpoint) -> Result<Registration, RegisterError> {
+        if service == "refused" {
+            return Err(RegisterError::Ended);
+        }
+        let (sender, state) = watch::channel(RegistrationState::Registered);
+        let control = Reluctant {
+            taken_out: Arc::clone(&self.taken_out),
+            state: sender,
+            tasks: Mutex::default(),
+        };
+        Ok(Registration::new(control, state))
+    }
+}
+
+impl Control for Reluctant {
+    fn update(&self, _: Metadata) -> Result<(), RegisterError> {
+        Ok(())
+    }
+
+    fn present(&self, _: Presence) -> Result<(), RegisterError> {
+        Ok(())
+    }
+
+    fn deregister(&self) {
+        let (taken_out, state) = (Arc::clone(&self.taken_out), self.state.clone());
+        self.tasks.lock().spawn(async move {
+            sleep(Duration::from_millis(20)).await;
+            taken_out.store(true, Ordering::Relaxed);
+            state.send_replace(RegistrationState::Deregistered);
+        });
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_service_that_is_refused_leaves_nothing_of_the_others_behind() {
+    let registrar = Picky::default();
+    let served = Serve::new(&registrar, "user")
+        .and("refused")
+        .config(config())
+        .run(bound(), |stop| server(stop, Duration::ZERO));
+    let error = served.await.unwrap_err();
+    assert!(matches!(error, ServeError::Register { .. }), "{error}");
+    assert!(registrar.taken_out.load(Ordering::Relaxed));
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_is_told_a_second_time_waits_for_nobody() {
+    let registry = MemoryRegistry::new();
+    let start = Instant::now();
+    let served = Serve::new(&registry, "user")
+        .config(config())
+        .until(sleep(Duration::from_secs(5)))
+        .cut_off(async { sleep(Duration::from_secs(2)).await })
+        .run(bound(), |stop| server(stop, Duration::MAX));
+    let served = served.await.unwrap();
+    assert!(!served.drained, "{served:?}");
+    let took = start.elapsed();
+    assert!(took < Duration::from_secs(8), "{took:?}: 5 s and 2 s");
+    assert_eq!(listed(&registry), 0);
+}
+
+#[cfg(all(unix, feature = "signal"))]
+#[tokio::test]
+async fn each_signal_is_seen_by_who_has_begun_to_wait_for_it() {
+    use futures_util::poll;
+    for _ in 0..2 {
+        let mut told = pin!(shutdown_signal());
+        assert!(poll!(&mut told).is_pending());
+        let pid = std::process::id().to_string();
+        let mut kill = std::process::Command::new("kill");
+        assert!(kill.args(["-TERM", &pid]).status().unwrap().success());
+        told.await;
+    }
 }

@@ -18,23 +18,27 @@ const ANYWHERE: [IpAddr; 2] = [
 ];
 
 /// The address of this machine that the way to the registry begins with, or to anywhere; one that
-/// a server which listens on `bound` is reached by.
+/// a server which listens on `bound` is reached by. Where a registry is on this machine, or a way to
+/// it is forwarded from here, says nothing about that, and is taken only when nothing else is there.
 pub(super) async fn source(
     bound: SocketAddr,
     registry: &[String],
 ) -> Option<(IpAddr, AdvertisedBy)> {
+    let mut local = None;
     for place in registry {
         let Ok(Ok(found)) = timeout(LOOKUP, lookup_host(place.as_str())).await else {
             continue;
         };
         let source = found.filter_map(|to| towards(bound, to).ok()).next();
-        if let Some(source) = source {
-            return Some((source, AdvertisedBy::Route(place.clone())));
+        match source.map(|ip| (ip, AdvertisedBy::Route(place.clone()))) {
+            Some(source) if !source.0.is_loopback() => return Some(source),
+            source => local = local.or(source),
         }
     }
     let anywhere = ANYWHERE.into_iter().map(|ip| SocketAddr::new(ip, 9));
     let source = anywhere.filter_map(|to| towards(bound, to).ok()).next();
-    source.map(|source| (source, AdvertisedBy::DefaultRoute))
+    let source = source.map(|source| (source, AdvertisedBy::DefaultRoute));
+    source.or(local)
 }
 
 /// Connecting a UDP socket chooses the way and sends nothing.
