@@ -13,6 +13,7 @@ mod stats;
 mod watch;
 mod watcher;
 
+pub(crate) use entries::decode;
 pub(crate) use list::{list, range_end};
 pub use on_loss::{KeepLast, OnLoss};
 pub(crate) use share::Shares;

@@ -221,7 +221,14 @@ impl Entries {
 
     fn decode(&mut self, raw: Raw<'_>) -> (EndpointKey, Option<Endpoint>) {
         let key = name(raw.key);
-        let (endpoint, complaint) = match decode(&*self.codec, &self.service, &self.prefix, raw) {
+        let read = decode(
+            &*self.codec,
+            &self.service,
+            &self.prefix,
+            raw.key,
+            raw.value,
+        );
+        let (endpoint, complaint) = match read {
             Ok(Some(decoded)) => (Some(decoded.endpoint), decoded.remark),
             // Another service's, whose name begins like this one's.
             Ok(None) => (None, None),
@@ -245,20 +252,19 @@ impl Entries {
 }
 
 /// What `codec` makes of a key after `prefix`.
-pub(super) fn decode(
+pub(crate) fn decode(
     codec: &dyn Codec,
     service: &str,
     prefix: &str,
-    raw: Raw<'_>,
+    key: &[u8],
+    value: &[u8],
 ) -> Result<Option<Decoded>, CodecError> {
-    let Ok(full) = std::str::from_utf8(raw.key) else {
+    let Ok(full) = std::str::from_utf8(key) else {
         return Err(CodecError::Other("the key is not UTF-8".into()));
     };
     let relative = full.strip_prefix(prefix).unwrap_or(full);
     // A value that a codec of somebody else's cannot bear must not end the discovery of others.
-    let decoded = catch_unwind(AssertUnwindSafe(|| {
-        codec.decode(service, relative, raw.value)
-    }));
+    let decoded = catch_unwind(AssertUnwindSafe(|| codec.decode(service, relative, value)));
     decoded.unwrap_or_else(|_| Err(CodecError::Other("the codec panicked".into())))
 }
 

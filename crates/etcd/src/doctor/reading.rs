@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::Entry;
+use crate::discover::decode;
 use crate::{CODEC_NAMES, Codec, CodecError, Decoded, EtcdConfig, codec_named};
 
 /// Why a value is no endpoint.
@@ -26,18 +27,8 @@ pub(super) struct Raw<'a> {
 }
 
 pub(super) fn read(config: &EtcdConfig, service: &str, raw: &Raw<'_>) -> Entry {
-    let reading = match std::str::from_utf8(raw.key) {
-        Ok(full) => {
-            let relative = full.strip_prefix(&config.prefix).unwrap_or(full);
-            let decoded = config.codec.decode(service, relative, raw.value);
-            decoded.map_err(|error| unreadable(service, relative, raw.value, &error))
-        }
-        Err(_) => Err(Unreadable {
-            reason: "the key is not UTF-8".to_owned(),
-            unspecified: None,
-            readable_as: Vec::new(),
-        }),
-    };
+    let reading = decode(&*config.codec, service, &config.prefix, raw.key, raw.value);
+    let reading = reading.map_err(|error| unreadable(config, service, raw, &error));
     // Who only reads a layout does not know how its writers name their keys.
     let is_written = |read: &&Decoded| config.codec.encode(service, &read.endpoint).is_ok();
     let decoded = reading.as_ref().ok().and_then(Option::as_ref);
@@ -53,9 +44,11 @@ pub(super) fn read(config: &EtcdConfig, service: &str, raw: &Raw<'_>) -> Entry {
     }
 }
 
-fn unreadable(service: &str, key: &str, value: &[u8], error: &CodecError) -> Unreadable {
-    let readable = other_layouts()
-        .filter(|(_, codec)| matches!(codec.decode(service, key, value), Ok(Some(_))));
+fn unreadable(config: &EtcdConfig, service: &str, raw: &Raw<'_>, error: &CodecError) -> Unreadable {
+    let readable = other_layouts().filter(|(_, codec)| {
+        let read = decode(&**codec, service, &config.prefix, raw.key, raw.value);
+        matches!(read, Ok(Some(_)))
+    });
     Unreadable {
         reason: error.to_string(),
         unspecified: match error {
@@ -77,6 +70,7 @@ pub(super) fn other_layouts() -> impl Iterator<Item = (&'static str, Arc<dyn Cod
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::FnCodec;
 
     fn read_value(value: &str) -> Entry {
         let raw = Raw {
@@ -138,6 +132,21 @@ mod tests {
             assert_eq!(unreadable.unspecified.as_deref(), found, "{value}");
             assert!(!unreadable.reason.is_empty());
         }
+    }
+
+    #[test]
+    fn a_codec_that_panics_costs_the_value_and_not_the_doctor() {
+        let config = EtcdConfig {
+            codec: Arc::new(FnCodec::new("ours", |_, _, _| panic!("on purpose"))),
+            ..EtcdConfig::default()
+        };
+        let raw = Raw {
+            key: b"user/1",
+            value: b"{}",
+            lease: 0,
+        };
+        let reading = read(&config, "user", &raw).reading;
+        assert_eq!(reading.unwrap_err().reason, "the codec panicked");
     }
 
     #[test]
