@@ -3,7 +3,6 @@ use std::path::Path;
 use std::time::Duration;
 
 use evenkeel_discover::{FileConfig, FileDiscover};
-use evenkeel_testkit::within;
 use futures_util::StreamExt;
 
 use crate::said::{next, some, until};
@@ -129,6 +128,56 @@ async fn a_file_that_is_written_as_it_was_is_no_news() {
         replace(&path, "endpoints: [10.0.0.1:1]");
     }
     replace(&path, "endpoints: [10.0.0.1:1, 10.0.0.2:1]");
-    let first = within("something new", source.next()).await;
-    assert!(first.unwrap().is_ok());
+    assert_eq!(next(&mut source).await, "+10.0.0.2:1");
+}
+
+#[tokio::test]
+async fn a_list_that_is_written_bit_by_bit_counts_when_it_is_whole() {
+    use std::io::Write;
+
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("endpoints.yaml");
+    let whole = "endpoints:\n- 10.0.0.1:8090\n- 10.0.0.2:8090\n";
+    fs::write(&path, whole).unwrap();
+    // Long enough for a writer that is not given a core for a while.
+    let config = FileConfig {
+        debounce: Duration::from_millis(300),
+        ..FileConfig::default()
+    };
+    let mut source = FileDiscover::watch(&path, config);
+    some(&mut source, 2).await;
+    let mut file = fs::File::create(&path).unwrap();
+    let new = format!("{whole}- 10.0.0.3:8090\n");
+    for bit in new.as_bytes().chunks(8) {
+        file.write_all(bit).unwrap();
+        // Whatever is seen in between is not believed.
+        assert!(futures_util::poll!(source.next()).is_pending());
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(next(&mut source).await, "+10.0.0.3:8090");
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_folder_that_is_swapped_is_watched_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    let path = at("conf").join("endpoints.yaml");
+    for (name, host) in [("conf", 1), ("conf.new", 2)] {
+        fs::create_dir(at(name)).unwrap();
+        let text = format!("endpoints: [10.0.0.{host}:1]");
+        fs::write(at(name).join("endpoints.yaml"), text).unwrap();
+    }
+    // Nobody may look while there is no folder, though this is not given a core for a while.
+    let config = FileConfig {
+        debounce: Duration::from_millis(300),
+        ..told()
+    };
+    let mut source = FileDiscover::watch(&path, config);
+    assert_eq!(next(&mut source).await, "+10.0.0.1:1");
+    fs::rename(at("conf"), at("conf.old")).unwrap();
+    fs::rename(at("conf.new"), at("conf")).unwrap();
+    assert_eq!(some(&mut source, 2).await, ["+10.0.0.2:1", "-10.0.0.1:1"]);
+    replace(&path, "endpoints: [10.0.0.3:1]");
+    assert_eq!(some(&mut source, 2).await, ["+10.0.0.3:1", "-10.0.0.2:1"]);
 }

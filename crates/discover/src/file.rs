@@ -1,3 +1,4 @@
+mod look;
 mod schema;
 mod watcher;
 
@@ -22,7 +23,8 @@ type Item = Result<Change, DiscoverError>;
 pub struct FileConfig {
     /// Which of the file's `services` to read. Default none: its `endpoints`.
     pub service: Option<String>,
-    /// How long the file's folder has to be quiet after a change before it is read. Default 50 ms.
+    /// How long the file's folder has to be quiet after a change before it is read, and a file that is
+    /// written in place has to stay the same before it counts. Default 50 ms; more than `poll_every` counts as that.
     pub debounce: Duration,
     /// How often the file is read although no change was seen: for network file systems, and files that
     /// are links into other folders. Default 10 s; at least 10 ms.
@@ -59,7 +61,8 @@ impl Default for FileConfig {
 /// [`FileConfig::service`] says which one to read.
 ///
 /// - A file that is replaced (renamed over, or a link that changes, as in a Kubernetes ConfigMap) and one that
-///   is written in place are both noticed.
+///   is written in place are both noticed. Half of a list may be a list too: whoever writes in place, and
+///   pauses for longer than [`FileConfig::debounce`], is believed in the middle.
 /// - A file that is not there, that cannot be read or understood, is [`DiscoverError::Unavailable`]; the
 ///   text says what is wrong and where. The last good list stays.
 /// - A file with an empty list is believed: everybody goes, and it is [`DiscoverError::Empty`].

@@ -1,14 +1,13 @@
 use std::collections::HashMap;
-use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use evenkeel_core::Endpoint;
-use notify::{RecommendedWatcher, RecursiveMode, Watcher as _};
 use tokio::sync::Notify;
 use tokio::time::{sleep, timeout};
 
+use super::look::{FileId, Look, Text};
 use super::schema::{Format, parse};
 use super::{FileConfig, FileError, Item};
 use crate::source::now;
@@ -16,16 +15,15 @@ use crate::{Change, DiscoverError, EndpointKey, EndpointSet};
 
 /// Reads the file, waits for a change, and reads it again.
 pub(super) struct Watcher {
-    path: PathBuf,
+    look: Look,
     config: FileConfig,
     format: Format,
     /// Told of everything that happens in the file's folder.
     changed: Arc<Notify>,
-    /// While the folder is watched.
-    watch: Option<RecommendedWatcher>,
     is_first: bool,
-    /// What was read last.
-    last: Option<Vec<u8>>,
+    /// What was read last, of which file.
+    last: Option<Arc<[u8]>>,
+    file: Option<FileId>,
     set: EndpointSet,
     revision: u64,
     down_since: Option<Instant>,
@@ -33,22 +31,20 @@ pub(super) struct Watcher {
     told_empty: bool,
 }
 
-/// Far more than any list of endpoints has.
-const LONGEST: u64 = 64 << 20;
-
 impl Watcher {
     pub(super) fn new(path: PathBuf, config: FileConfig) -> Self {
         let is_json = path
             .extension()
             .is_some_and(|it| it.eq_ignore_ascii_case("json"));
+        let changed = Arc::<Notify>::default();
         Self {
-            path,
+            look: Look::new(path, Arc::clone(&changed)),
             config,
             format: if is_json { Format::Json } else { Format::Yaml },
-            changed: Arc::default(),
-            watch: None,
+            changed,
             is_first: true,
             last: None,
+            file: None,
             set: EndpointSet::new(),
             revision: 0,
             down_since: None,
@@ -63,24 +59,27 @@ impl Watcher {
             if !std::mem::take(&mut self.is_first) {
                 self.wait().await;
             }
-            // Watched before it is read, so that no change is missed.
-            self.watch();
-            let news = match read(&self.path).await {
-                Ok(text) => {
-                    if self.last.as_ref() == Some(&text) {
+            let read;
+            (self, read) = self.settled().await;
+            let news = match read {
+                Ok(Text { text, file }) => {
+                    self.file = Some(file);
+                    if self.last.as_deref() == Some(&*text) {
                         continue;
                     }
-                    let list = parse(&text, self.format, self.config.service.as_deref());
-                    self.last = Some(text);
-                    match list {
-                        Ok(list) => self.listed(list),
-                        Err(error) => self.failed(error),
+                    let text: Arc<[u8]> = text.into();
+                    self.last = Some(Arc::clone(&text));
+                    let (format, service) = (self.format, self.config.service.clone());
+                    let parsed = move || parse(&text, format, service.as_deref());
+                    // A long list takes long.
+                    match tokio::task::spawn_blocking(parsed).await {
+                        Ok(Ok(list)) => self.listed(list),
+                        Ok(Err(error)) => self.failed(error),
+                        Err(error) => self.failed(FileError::Read(std::io::Error::other(error))),
                     }
                 }
                 Err(error) => {
-                    self.last = None;
-                    // Its folder may be another one when it comes back.
-                    self.watch = None;
+                    (self.last, self.file) = (None, None);
                     self.failed(error)
                 }
             };
@@ -88,6 +87,33 @@ impl Watcher {
                 return (self, news);
             }
         }
+    }
+
+    /// What is in the file. One that is written in place has to be the same for a while: half of a list is a
+    /// list too.
+    async fn settled(mut self) -> (Self, Result<Text, FileError>) {
+        let poll_every = self.config.poll_every;
+        let (look, mut read) = self.look.read().await;
+        self.look = look;
+        // One that never keeps still counts all the same.
+        let mut left = poll_every;
+        while let Ok(now) = &read
+            && self.file == Some(now.file)
+            && self.last.as_deref() != Some(&*now.text)
+            && !left.is_zero()
+        {
+            let debounce = self.config.debounce.max(Duration::from_millis(1));
+            sleep(debounce).await;
+            left = left.saturating_sub(debounce);
+            let (look, again) = self.look.read().await;
+            self.look = look;
+            let is_same = again.as_ref().is_ok_and(|again| again.text == now.text);
+            read = again;
+            if is_same {
+                break;
+            }
+        }
+        (self, read)
     }
 
     /// Until the folder has changed and is quiet again, or it is time to look in any case.
@@ -107,30 +133,6 @@ impl Watcher {
             () = quiet => {}
             () = sleep(poll_every) => {}
         }
-    }
-
-    /// Watches the folder, if it is there: a file that is replaced is another one, and so is what
-    /// a link leads to.
-    fn watch(&mut self) {
-        if self.watch.is_some() {
-            return;
-        }
-        let folder = match self.path.parent() {
-            Some(folder) if !folder.as_os_str().is_empty() => folder,
-            _ => Path::new("."),
-        };
-        let changed = Arc::clone(&self.changed);
-        let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
-            // To read the file is an event too.
-            if !event.is_ok_and(|event| event.kind.is_access()) {
-                changed.notify_one();
-            }
-        });
-        // Without it, the file is looked at from time to time.
-        self.watch = watcher.ok().and_then(|mut watcher| {
-            watcher.watch(folder, RecursiveMode::NonRecursive).ok()?;
-            Some(watcher)
-        });
     }
 
     fn listed(&mut self, list: Vec<Endpoint>) -> Vec<Item> {
@@ -172,26 +174,7 @@ impl Watcher {
     }
 
     fn name(&self) -> String {
-        format!("file {}", self.path.display())
-    }
-}
-
-async fn read(path: &Path) -> Result<Vec<u8>, FileError> {
-    let path = path.to_owned();
-    // The file may be on a network; a read that hangs there holds up no other task.
-    let read = tokio::task::spawn_blocking(move || {
-        let mut text = Vec::new();
-        let file = std::fs::File::open(path).map_err(FileError::Read)?;
-        let mut file = file.take(LONGEST + 1);
-        file.read_to_end(&mut text).map_err(FileError::Read)?;
-        if text.len() as u64 > LONGEST {
-            return Err(FileError::TooLong { limit: LONGEST });
-        }
-        Ok(text)
-    });
-    match read.await {
-        Ok(read) => read,
-        Err(error) => Err(FileError::Read(std::io::Error::other(error))),
+        format!("file {}", self.look.path().display())
     }
 }
 
