@@ -30,7 +30,7 @@ Examples:
   evenkeel doctor etcd://127.0.0.1:2379 service/user
   evenkeel doctor etcd://10.0.0.1,10.0.0.2,10.0.0.3/service/user --json
   evenkeel doctor https://etcd.internal helloworld --layout kratos --cacert ca.pem
-  ETCDCTL_PASSWORD=... evenkeel doctor etcd://127.0.0.1 service/user --user reader --strict
+  evenkeel doctor etcd://127.0.0.1 service/user --user reader --password-file secret --strict
 
 What is looked at, why, and what to do: docs/cli.md")]
 pub(crate) struct Doctor {
