@@ -13,7 +13,7 @@ use evenkeel_testkit::pb::{
     GetByIdRequest, GetByIdResponse, ImportUsersRequest, ImportUsersResponse, ListUsersRequest,
     ListUsersResponse, SyncUsersRequest, SyncUsersResponse, User,
 };
-use evenkeel_testkit::{EtcdServer, eventually, within};
+use evenkeel_testkit::{EtcdServer, PATIENCE, eventually, within};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
@@ -70,11 +70,13 @@ impl UserService for Users {
     }
 }
 
-fn registrar(server: &EtcdServer) -> EtcdRegistrar {
+/// A registrar that waits for an etcd that is slow, on a machine that is busy, but not for one that
+/// hangs for as long as `patience`.
+fn registrar(server: &EtcdServer, patience: Duration) -> EtcdRegistrar {
     let config = RegistrarConfig {
         ttl: Duration::from_secs(2),
         allow_loopback: true,
-        shutdown_timeout: Duration::from_secs(1),
+        shutdown_timeout: patience,
         ..RegistrarConfig::default()
     };
     EtcdRegistrar::new(etcd(server), config).unwrap()
@@ -145,7 +147,7 @@ async fn a_rolling_restart_fails_no_call() {
     };
     let mut processes = Vec::new();
     for _ in 0..3 {
-        processes.push(Process::start(registrar(&server)).await);
+        processes.push(Process::start(registrar(&server, PATIENCE)).await);
     }
     until_registered(&server, 3).await;
     // No retries: each call has one attempt.
@@ -174,7 +176,7 @@ async fn a_rolling_restart_fails_no_call() {
         process.is_used().await;
     }
     for process in &mut processes {
-        let next = Process::start(registrar(&server)).await;
+        let next = Process::start(registrar(&server, PATIENCE)).await;
         next.is_used().await;
         let old = std::mem::replace(process, next);
         let served = old.end().await;
@@ -198,7 +200,7 @@ async fn a_server_ends_although_etcd_hangs() {
     let Some(server) = EtcdServer::start().await else {
         return;
     };
-    let process = Process::start(registrar(&server)).await;
+    let process = Process::start(registrar(&server, Duration::from_secs(1))).await;
     until_registered(&server, 1).await;
     server.pause();
     let served = process.end().await;
@@ -212,7 +214,7 @@ async fn a_server_that_does_not_start_leaves_no_trace() {
     };
     let mut client = server.client().await;
     let before = client.get("user/", None).await.unwrap();
-    let registrar = registrar(&server);
+    let registrar = registrar(&server, Duration::from_secs(1));
     let bound: SocketAddr = "127.0.0.1:80".parse().unwrap();
     let served = Serve::new(&registrar, "user").config(ServeConfig::default());
     let failed = served.run(bound, |_| async { Err(io::Error::other("no certificate")) });
