@@ -5,7 +5,8 @@
 //! In every row, while etcd is disturbed, one server dies without a word and another one starts. And
 //! then:
 //!
-//! - no call has failed;
+//! - no call has failed, and calls do not wait for a list that is empty: they fail (but for the row in
+//!   which the channel has no list to begin with);
 //! - within 5 s of the fault's end the channel has all servers that live, and sees one that comes;
 //! - after a lease and 2 s more it has none that is dead, and neither has etcd.
 //!

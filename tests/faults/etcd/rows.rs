@@ -7,7 +7,7 @@ use evenkeel_tests::{Process, SERVICE, TTL};
 use tokio::time::sleep;
 
 use super::registry::{Members, Registry};
-use super::world::{World, keys};
+use super::world::{Calls, World, keys};
 
 pub(crate) async fn down_when_the_client_starts(members: Members) {
     let Some(mut registry) = Registry::start(members).await else {
@@ -19,7 +19,7 @@ pub(crate) async fn down_when_the_client_starts(members: Members) {
         Process::start(&config, 1.0).await,
     ];
     registry.stop().await;
-    let mut world = World::of(registry, living).await;
+    let mut world = World::of(registry, living, Calls::WaitForReady).await;
     // Nothing to call yet, so this waits for nobody.
     world.one_comes().await;
     world.servers_notice().await;

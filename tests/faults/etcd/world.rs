@@ -18,6 +18,15 @@ const RECOVERY: Duration = Duration::from_secs(5);
 const GHOSTS: Duration = Duration::from_secs(2);
 const CALLERS: usize = 4;
 
+/// What calls do when there is nobody to call.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Calls {
+    /// As by default. A list that is empty for a moment fails all of that moment.
+    FailFast,
+    /// For a channel that has no list yet: an outage of the list is not seen by them.
+    WaitForReady,
+}
+
 /// An etcd, servers that are registered there, and a channel that finds them and is called.
 pub(crate) struct World {
     pub(crate) registry: Registry,
@@ -42,14 +51,14 @@ impl World {
         for _ in 0..3 {
             living.push(Process::start(&registry.config(), 1.0).await);
         }
-        let mut world = Self::of(registry, living).await;
+        let mut world = Self::of(registry, living, Calls::FailFast).await;
         world.all_are_ready().await;
         world.calls_go_on().await;
         world
     }
 
-    /// A channel that may have nothing to find yet; calls wait for it.
-    pub(crate) async fn of(registry: Registry, living: Vec<Process>) -> Self {
+    /// A channel that may have nothing to find yet.
+    pub(crate) async fn of(registry: Registry, living: Vec<Process>, calls: Calls) -> Self {
         trace_init();
         let mut lines = Vec::new();
         for endpoint in registry.endpoints() {
@@ -63,7 +72,9 @@ impl World {
                 .collect(),
             ..registry.config()
         };
-        let method = format!(r#""waitForReady": true, {}"#, retrying(r#""UNAVAILABLE""#));
+        let waits = matches!(calls, Calls::WaitForReady);
+        let method = retrying(r#""UNAVAILABLE""#);
+        let method = format!(r#""waitForReady": {waits}, {method}"#);
         let channel = Channel::builder(format!("etcd:///{SERVICE}"))
             .service_config(config("round_robin", &method))
             .backoff(quick())
