@@ -1,11 +1,12 @@
 //! An etcd that loses its list, and servers that are well.
 
-use etcd_client::{Client, PutOptions, Txn, TxnOp};
+use etcd_client::{Client, DeleteOptions, PutOptions, Txn, TxnOp};
 use evenkeel_core::Endpoint;
 use evenkeel_discover::{DiscoverError, Registrar};
-use evenkeel_etcd::{Etcd, EtcdConfig, EtcdRegistrar, OnLoss, RegistrarConfig};
-use evenkeel_testkit::EtcdServer;
+use evenkeel_etcd::{Etcd, EtcdConfig, EtcdRegistrar, KeepLast, OnLoss, RegistrarConfig};
+use evenkeel_testkit::{EtcdServer, Log, eventually};
 use tokio::net::TcpListener;
+use tokio::time::Instant;
 
 use crate::seen::{Seen, config, etcd, value};
 
@@ -62,6 +63,7 @@ async fn when_all_leases_are_revoked_only_the_dead_go() {
     let Some(etcd) = EtcdServer::start().await else {
         return;
     };
+    let log = Log::start();
     let mut client = etcd.client().await;
     let mut servers = servers::<5>(&mut client).await;
     let mut seen = Seen::of(dialling(&etcd), "user");
@@ -80,13 +82,17 @@ async fn when_all_leases_are_revoked_only_the_dead_go() {
     let is_gone = |seen: &Seen| !seen.addresses().contains(&format!("{gone}*1"));
     assert!(is_gone(&seen), "{:?}", seen.addresses());
     let changes = seen.changes;
+    let said = log.lines_with("etcd has lost 3 of 5 endpoints");
+    assert!(said.len() == 1 && said[0].contains("WARN"), "{said:?}");
+    let warnings = log.lines_with("WARN");
+    assert_eq!(warnings.len(), 1, "one for each loss: {warnings:?}");
 
     // They come back, under new leases and other keys, as after any expiry.
     for (n, server) in servers.iter_mut().enumerate() {
         server.lease = client.lease_grant(60, None).await.unwrap().id();
         server.put(&mut client, &format!("user/again-{n}")).await;
     }
-    let found = evenkeel_testkit::eventually("they are found", || stats.kept() == 0);
+    let found = eventually("they are found", || stats.kept() == 0);
     seen.meanwhile(found).await;
     assert_eq!((seen.changes, seen.list.len()), (changes, 4));
     assert_eq!((stats.lists(), seen.report.is_none()), (1, true));
@@ -103,7 +109,7 @@ async fn the_last_server_goes_when_it_stops_listening() {
     seen.until("the server", |seen| seen.list.len() == 1).await;
     let stats = seen.discover.stats();
     client.lease_revoke(server.lease).await.unwrap();
-    let kept = evenkeel_testkit::eventually("it is kept", || stats.kept() == 1);
+    let kept = eventually("it is kept", || stats.kept() == 1);
     seen.meanwhile(kept).await;
     // That it is dialled is seen at its end: more than once it answers and stays.
     for _ in 0..2 {
@@ -114,6 +120,43 @@ async fn the_last_server_goes_when_it_stops_listening() {
     drop(server.listener);
     seen.until("it is gone", is_empty).await;
     assert!(seen.list.is_empty() && stats.kept() == 0);
+}
+
+#[tokio::test]
+async fn the_time_of_those_that_are_kept_stands_still_while_etcd_is_away() {
+    let Some(mut server) = EtcdServer::start().await else {
+        return;
+    };
+    let mut client = server.client().await;
+    let servers = servers::<3>(&mut client).await;
+    let limit = std::time::Duration::from_secs(3);
+    let config = EtcdConfig {
+        on_loss: OnLoss::KeepLast(KeepLast {
+            limit,
+            ..KeepLast::default()
+        }),
+        ..config(&server)
+    };
+    let mut seen = Seen::of(Etcd::new(config).unwrap(), "user");
+    seen.until("all of them", |seen| seen.list.len() == 3).await;
+    let stats = seen.discover.stats();
+    let all = DeleteOptions::new().with_prefix();
+    client.delete("user/", Some(all)).await.unwrap();
+    let kept = eventually("they are kept", || stats.kept() == 3);
+    seen.meanwhile(kept).await;
+    server.kill().await;
+    let killed = Instant::now();
+    let away = eventually("longer than they are kept", || killed.elapsed() > limit);
+    seen.meanwhile(away).await;
+    server.start_again().await;
+    let mut client = server.client().await;
+    let another = Server::register(&mut client, "user/another").await;
+    // What comes after etcd is back is told beside them.
+    seen.until("all and one", |seen| seen.list.len() == 4).await;
+    seen.until("they are given up", |seen| seen.list.len() == 1)
+        .await;
+    assert_eq!(seen.addresses(), [format!("{}*1", another.address())]);
+    drop(servers);
 }
 
 #[tokio::test]
@@ -193,7 +236,7 @@ async fn servers_that_change_their_keys_in_one_transaction_are_no_change() {
     let moved = client.txn(Txn::new().and_then(moves.collect::<Vec<_>>()));
     let revision = moved.await.unwrap().header().unwrap().revision();
     let stats = seen.discover.stats();
-    let applied = evenkeel_testkit::eventually("it is seen", || stats.revision() >= revision);
+    let applied = eventually("it is seen", || stats.revision() >= revision);
     seen.meanwhile(applied).await;
     assert_eq!((seen.list.len(), seen.changes, stats.kept()), (3, 3, 0));
 }

@@ -7,7 +7,7 @@ use std::time::Instant;
 use etcd_client::KeyValue;
 use evenkeel_core::Endpoint;
 use evenkeel_discover::{Change, EndpointKey, EndpointSet};
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 use super::DiscoverStats;
 use super::loss::Loss;
@@ -156,6 +156,12 @@ impl Entries {
         }
     }
 
+    /// Nobody watches etcd from now on, or somebody does. The time of those that are kept passes only
+    /// while somebody does.
+    pub(super) fn watched(&mut self, watched: bool, now: Instant) {
+        self.loss.watched(watched, now);
+    }
+
     /// When to expire the next ones, if there are any.
     pub(super) fn expire_at(&self) -> Option<Instant> {
         self.loss.expire_at()
@@ -199,10 +205,16 @@ impl Entries {
     fn keep(&mut self, kept: Vec<(EndpointKey, Endpoint)>) {
         if !kept.is_empty() {
             let (lost, of) = (self.loss.len(), self.set.len() + kept.len());
-            warn!(
-                prefix = self.prefix,
-                "etcd has lost {lost} of {of} endpoints, which are kept for now"
-            );
+            let prefix = &self.prefix;
+            // Once: the others of a burst come one by one.
+            if lost == kept.len() {
+                warn!(
+                    prefix,
+                    "etcd has lost {lost} of {of} endpoints, which are kept for now"
+                );
+            } else {
+                debug!(prefix, "etcd has lost {lost} of {of} endpoints by now");
+            }
         }
         for (key, endpoint) in kept {
             self.set.put(key, endpoint, 0);
@@ -211,9 +223,12 @@ impl Entries {
     }
 
     fn give_up(&mut self, entries: Vec<(EndpointKey, Endpoint)>, why: &str) {
-        for (key, endpoint) in entries {
+        if let [(key, endpoint), others @ ..] = &*entries {
+            let (others, kept) = (others.len(), self.loss.len());
             let name = key.as_str().escape_debug();
-            info!(key = %name, %endpoint, "etcd has lost it, and it was kept {why}");
+            info!(key = %name, %endpoint, others, kept, "etcd has lost it, and it was kept {why}");
+        }
+        for (key, _) in entries {
             self.set.remove(&key);
         }
         self.stats.kept.store(self.loss.len(), Ordering::Relaxed);

@@ -27,25 +27,28 @@ pub enum OnLoss {
 
 /// When endpoints are kept that etcd has lost, and until when.
 ///
-/// It is a loss when more than half of the list, and at least two servers or all there were, went
-/// within [`Self::window`]; those that went first are taken back then. And it is one when etcd
-/// has less history than it had. No loss is
+/// Deletions that follow each other within [`Self::window`] are one burst. It is a loss when less
+/// than half of the list is left of what there was when it began, newcomers included, and at least
+/// two servers went or all there were; those that went first are taken back then, unless that was
+/// longer ago than [`Self::limit`]. And it is one when etcd has less history than it had. No loss is
 ///
 /// - a server that said before that it takes no calls (`draining`, `down`, weight 0),
 /// - a key that goes while the server has another one, in the same answer or before.
 ///
 /// A kept endpoint goes when its server is found in etcd again, under whatever key, when nobody
-/// listens at its address, and when [`Self::limit`] is over. Only while etcd answers: an outage
-/// removes nobody.
+/// listens at its address, and when [`Self::limit`] is over.
 #[derive(Clone, Debug, PartialEq)]
 #[expect(
     clippy::exhaustive_structs,
     reason = "plain data, made with `..KeepLast::default()`"
 )]
 pub struct KeepLast {
-    /// How long an endpoint is kept at most. Default 60 s; 0 keeps none.
+    /// How long an endpoint is kept at most, not counting the time in which etcd is not watched: an
+    /// outage removes nobody, nor does its end. An etcd that has lost its history gives the whole
+    /// time anew. Default 60 s; 0 keeps none.
     pub limit: Duration,
-    /// Deletions so close together are one loss. Default 10 s.
+    /// Deletions with less than this between them are one burst, which may be a loss, however long
+    /// it takes. Default 10 s.
     pub window: Duration,
     /// Every kept endpoint is dialled (TCP, or its Unix socket; for 1 s at most) within this time, and
     /// again after this long, twice, then four times as long, ±10 %. One that refuses is gone; any

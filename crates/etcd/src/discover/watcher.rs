@@ -119,6 +119,7 @@ impl Watcher {
                 Phase::Open(connection) => match self.open(&connection).await {
                     Ok(watch) => {
                         self.phase = Phase::Watch(watch);
+                        self.entries.watched(true, Instant::now().into_std());
                         self.well()
                     }
                     Err(error) => {
@@ -126,7 +127,12 @@ impl Watcher {
                         self.failed(&error)
                     }
                 },
-                Phase::Watch(watch) => self.follow(watch).await,
+                Phase::Watch(watch) => {
+                    let news = self.follow(watch).await;
+                    let watched = matches!(self.phase, Phase::Watch(_));
+                    self.entries.watched(watched, Instant::now().into_std());
+                    news
+                }
             };
             if !news.is_empty() {
                 return news;

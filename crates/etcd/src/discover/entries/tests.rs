@@ -247,3 +247,27 @@ fn a_key_that_passes_to_another_server_ends_the_one_that_was_kept() {
     entries.settle(now);
     assert_eq!((told(&mut entries).len(), entries.kept_len()), (1, 2));
 }
+
+/// One answer for each of ten thousand: quadratic costs would take minutes here.
+#[test]
+fn a_mass_expiry_leaves_all_of_them() {
+    const OF: usize = 10_000;
+    let (mut entries, _) = entries();
+    let key = |n: usize| format!("user/{n}");
+    let value = |n: usize| format!(r#"{{"Addr":"10.0.{}.{}:1"}}"#, n / 250, n % 250);
+    let start = now();
+    let list: Vec<_> = (0..OF).map(|n| (key(n), value(n))).collect();
+    let raws = list.iter().map(|(key, value)| raw(key, value, 1));
+    entries.replace(raws, true, start);
+    entries.changes();
+    let mut told = 0;
+    for n in 0..OF {
+        entries.delete(key(n).as_bytes());
+        entries.settle(start + Duration::from_millis(3 * n as u64));
+        told += entries.changes().len();
+    }
+    // One half went, and came back.
+    assert_eq!((entries.kept_len(), told), (OF, OF));
+    entries.expire(start + Duration::from_secs(120));
+    assert_eq!((entries.changes().len(), entries.kept_len()), (OF, 0));
+}
