@@ -173,8 +173,9 @@ impl Entries {
         kept.map(|(key, endpoint)| (key.clone(), endpoint.clone()))
     }
 
-    pub(super) fn is_kept(&self, key: &EndpointKey) -> bool {
-        self.loss.is_kept(key)
+    /// The one of them that has this key.
+    pub(super) fn kept_at(&self, key: &EndpointKey) -> Option<&Endpoint> {
+        self.loss.get(key)
     }
 
     /// How many of them there are.
@@ -192,7 +193,7 @@ impl Entries {
     }
 
     fn remove(&mut self, key: EndpointKey) {
-        if self.loss.is_kept(&key) {
+        if self.loss.get(&key).is_some() {
             return;
         }
         if let Some(endpoint) = self.set.get(key.as_str()) {

@@ -158,10 +158,6 @@ impl Loss {
         lost.keep_until.map(|_| &lost.endpoint)
     }
 
-    pub(super) fn is_kept(&self, key: &EndpointKey) -> bool {
-        self.get(key).is_some()
-    }
-
     /// How many are kept.
     pub(super) fn len(&self) -> usize {
         self.kept

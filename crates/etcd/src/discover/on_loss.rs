@@ -50,10 +50,12 @@ pub struct KeepLast {
     /// Deletions with less than this between them are one burst, which may be a loss, however long
     /// it takes. Default 10 s.
     pub window: Duration,
-    /// Every kept endpoint is dialled (TCP, or its Unix socket; for 1 s at most) within this time, and
-    /// again after this long, twice, then four times as long, ±10 %. One that refuses is gone; any
-    /// other outcome proves nothing. Default 1 s; at least 0.1 s. `Duration::MAX` never dials, for
-    /// networks in which a connection is refused by others than the server.
+    /// Kept endpoints are dialled (TCP, or a Unix socket; for 1 s at most): the first within this
+    /// time, and all of them again after this long, twice, then four times as long, ±10 %. At most 50
+    /// begin per second and service, and 32 are under way, so that a round of many takes longer:
+    /// 1000 take 20 s, or 31 s when none answers. One that refuses is gone; any other outcome
+    /// proves nothing. Default 1 s; at least 0.1 s. `Duration::MAX` never dials, for networks in
+    /// which a connection is refused, or accepted, by others than the server.
     pub probe_every: Duration,
 }
 

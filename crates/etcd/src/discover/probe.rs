@@ -13,6 +13,9 @@ use crate::config::LONGEST;
 
 /// Dials under way at the same time.
 const AT_ONCE: usize = 32;
+/// Between the beginnings of two dials. All clients dial all servers, and those whose addresses pass
+/// through a proxy burden that as well.
+const BETWEEN_DIALS: Duration = Duration::from_millis(20);
 /// A dial that takes longer proves nothing.
 const DIAL_TIMEOUT: Duration = Duration::from_secs(1);
 
@@ -25,7 +28,9 @@ pub(super) struct Probes {
     next_round: Option<Instant>,
     /// Who is left of this round.
     queue: Vec<(EndpointKey, Endpoint)>,
-    dials: JoinSet<(EndpointKey, bool)>,
+    next_dial: Instant,
+    /// Who was dialled, and whether nobody listens there.
+    dials: JoinSet<(EndpointKey, Endpoint, bool)>,
 }
 
 impl Probes {
@@ -39,6 +44,7 @@ impl Probes {
             pause: every,
             next_round: None,
             queue: Vec::new(),
+            next_dial: Instant::now(),
             dials: JoinSet::new(),
         }
     }
@@ -48,6 +54,7 @@ impl Probes {
         self.next_round = None;
         self.pause = self.every;
         self.queue.clear();
+        self.dials.abort_all();
     }
 
     /// The next one of those kept in `entries` that refuses connections. Cancel safe.
@@ -59,19 +66,19 @@ impl Probes {
                 let part = if never { 1.0 } else { fastrand::f64() };
                 Instant::now() + self.every.mul_f64(part)
             });
-            while self.dials.len() < AT_ONCE
-                && let Some((key, endpoint)) = self.queue.pop()
-            {
-                self.dials.spawn(async move {
-                    let refused = refuses(&endpoint).await;
-                    (key, refused)
-                });
-            }
+            let may_dial = self.dials.len() < AT_ONCE && !self.queue.is_empty();
             tokio::select! {
                 Some(dialled) = self.dials.join_next() => {
-                    if let Ok((key, true)) = dialled && entries.is_kept(&key) {
+                    // Another one may be kept under the key since.
+                    if let Ok((key, endpoint, true)) = dialled
+                        && entries.kept_at(&key) == Some(&endpoint)
+                    {
                         return key;
                     }
+                }
+                () = sleep_until(self.next_dial), if may_dial => {
+                    self.next_dial = Instant::now() + BETWEEN_DIALS;
+                    self.dial_next(entries);
                 }
                 () = sleep_until(next_round), if self.queue.is_empty() => {
                     let jitter = 0.9 + 0.2 * fastrand::f64();
@@ -80,6 +87,18 @@ impl Probes {
                     self.queue.extend(entries.kept());
                 }
             }
+        }
+    }
+
+    /// Dials the next one, unless it is not kept any more.
+    fn dial_next(&mut self, entries: &Entries) {
+        if let Some((key, endpoint)) = self.queue.pop()
+            && entries.kept_at(&key) == Some(&endpoint)
+        {
+            self.dials.spawn(async move {
+                let refused = refuses(&endpoint).await;
+                (key, endpoint, refused)
+            });
         }
     }
 }
@@ -121,9 +140,86 @@ fn is_refusal(address: &Address, error: &io::Error) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use tokio::net::TcpListener;
 
     use super::*;
+    use crate::EtcdConfig;
+    use crate::discover::DiscoverStats;
+    use crate::discover::entries::Raw;
+
+    /// All of them are kept.
+    fn lost(addresses: &[String]) -> Entries {
+        let stats = Arc::new(DiscoverStats::default());
+        let mut entries = Entries::new(&EtcdConfig::default(), "user", stats);
+        let now = Instant::now().into_std();
+        write(&mut entries, addresses);
+        entries.settle(now);
+        entries.replace([], true, now);
+        assert_eq!(entries.kept_len(), addresses.len());
+        entries
+    }
+
+    /// The first one's key is `user/0`.
+    fn write(entries: &mut Entries, addresses: &[String]) {
+        for (n, address) in addresses.iter().enumerate() {
+            let (key, value) = (format!("user/{n}"), format!(r#"{{"Addr":"{address}"}}"#));
+            entries.put(Raw {
+                key: key.as_bytes(),
+                value: value.as_bytes(),
+                revision: 1,
+            });
+        }
+        entries.changes();
+    }
+
+    /// An address at which nobody listens.
+    async fn nobody() -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        listener.local_addr().unwrap().to_string()
+    }
+
+    #[tokio::test]
+    async fn dials_begin_one_after_another() {
+        let addresses = [nobody().await, nobody().await, nobody().await];
+        let entries = lost(&addresses);
+        let mut probes = Probes::new(&OnLoss::default());
+        probes.queue.extend(entries.kept());
+        let begin = Instant::now();
+        let mut refused = Vec::new();
+        for _ in &addresses {
+            refused.push(probes.refused(&entries).await);
+        }
+        // However slow the machine is.
+        assert!(begin.elapsed() >= BETWEEN_DIALS * 2);
+        refused.sort_by(|a, b| a.as_str().cmp(b.as_str()));
+        refused.dedup();
+        assert_eq!(refused.len(), 3);
+    }
+
+    #[tokio::test]
+    async fn what_was_found_out_of_another_server_does_not_count() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let up = listener.local_addr().unwrap().to_string();
+        let down = nobody().await;
+        let mut probes = Probes::new(&OnLoss::default());
+        let entries = lost(std::slice::from_ref(&down));
+        probes.queue.extend(entries.kept());
+        probes.dial_next(&entries);
+        // Now another one is kept under that key.
+        let entries = lost(&[up]);
+        let accepted = async { drop(listener.accept().await.unwrap()) };
+        tokio::select! {
+            key = probes.refused(&entries) => panic!("{key} is well"),
+            () = accepted => {}
+        }
+        probes.reset();
+        assert!(probes.queue.is_empty());
+        while let Some(dialled) = probes.dials.join_next().await {
+            assert!(dialled.is_err() || dialled.is_ok_and(|(.., refused)| !refused));
+        }
+    }
 
     async fn refuses_at(addresses: &[&str]) -> bool {
         let addresses = addresses.iter().map(|text| text.parse().unwrap());

@@ -110,7 +110,7 @@ fn another_history_keeps_all_it_misses_and_gives_all_their_time_anew() {
     assert_eq!(which(&loss.forgotten(entries([0, 1]), at(0))), ["0", "1"]);
     assert_eq!(which(&loss.forgotten(entries([2]), at(30))), ["2"]);
     assert!(loss.expired(at(89)).is_empty());
-    assert!(loss.is_kept(&"user/2".into()) && loss.expire_at() == Some(at(90)));
+    assert!(loss.get(&"user/2".into()).is_some() && loss.expire_at() == Some(at(90)));
     loss.lose(entries([3]), 0, at(40));
     assert_eq!(which(&loss.expired(at(90))), ["0", "1", "2"]);
     assert_eq!((loss.len(), loss.expire_at()), (1, Some(at(100))));
@@ -296,7 +296,7 @@ proptest! {
             let order = |queue: &VecDeque<(Instant, _)>| queue.iter().is_sorted_by_key(|(at, _)| *at);
             prop_assert!(order(&loss.due) && order(&loss.believed));
             prop_assert_eq!(loss.lost.len(), loss.servers.len());
-            prop_assert!(loss.kept().all(|(key, _)| loss.is_kept(key)));
+            prop_assert!(loss.kept().all(|(key, _)| loss.get(key).is_some()));
             prop_assert_eq!(loss.len() > 0, loss.expire_at().is_some());
         }
     }
