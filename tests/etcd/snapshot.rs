@@ -137,6 +137,64 @@ async fn when_etcd_answers_the_file_is_not_used() {
 }
 
 #[tokio::test]
+async fn a_file_that_is_too_old_is_not_used() {
+    let Some((mut server, folder)) = written().await else {
+        return;
+    };
+    server.kill().await;
+    let file = file(folder.path());
+    let text = fs::read_to_string(&file).unwrap();
+    let (_, written_at) = text.split_once(r#""written_at":"#).unwrap();
+    let written_at = written_at.trim_end_matches('}');
+    let seconds: u64 = written_at.parse().unwrap();
+    let start = async |hours: u64| {
+        let before = (seconds - hours * 3600).to_string();
+        fs::write(&file, text.replace(written_at, &before)).unwrap();
+        let log = Log::start();
+        let mut seen = with_snapshot(&server, folder.path());
+        seen.until("the outage is reported", is_outage).await;
+        (seen.list.len(), log.lines_with("is too old").len())
+    };
+    assert_eq!(start(23).await, (2, 0));
+    assert_eq!(start(24).await, (0, 1));
+}
+
+#[tokio::test]
+async fn whom_the_list_that_comes_after_the_file_misses_is_gone() {
+    let Some((mut server, folder)) = written().await else {
+        return;
+    };
+    let mut client = server.client().await;
+    for n in 3..6 {
+        let value = value(&format!("10.0.0.{n}:80"), 1);
+        client.put(format!("user/{n}"), value, None).await.unwrap();
+    }
+    let config = EtcdConfig {
+        snapshot: Some(folder.path().to_owned()),
+        ..keeping(&server)
+    };
+    let etcd = || Etcd::new(config.clone()).unwrap();
+    let mut seen = Seen::of(etcd(), "user");
+    seen.until("all of them", |seen| seen.list.len() == 5).await;
+    let file = file(folder.path());
+    let has_all = || fs::read_to_string(&file).unwrap().contains("user/5");
+    let has_all = eventually("the file has them", has_all);
+    seen.meanwhile(has_all).await;
+    drop(seen);
+    // Most of them leave while nobody looks.
+    for n in 2..6 {
+        client.delete(format!("user/{n}"), None).await.unwrap();
+    }
+    server.kill().await;
+    let mut seen = Seen::of(etcd(), "user");
+    seen.until("the last list", |seen| seen.list.len() == 5)
+        .await;
+    server.start_again().await;
+    seen.until_list(&["10.0.0.1:80*1"]).await;
+    assert_eq!(seen.discover.stats().kept(), 0);
+}
+
+#[tokio::test]
 async fn a_damaged_or_foreign_file_is_passed_over_and_mended() {
     let Some((mut server, folder)) = written().await else {
         return;

@@ -98,10 +98,13 @@ pub struct EtcdConfig {
     pub on_loss: OnLoss,
     /// A folder in which discovery keeps, in a file per prefix, the last good list, at most one
     /// write per second. A client that starts while etcd is down starts with that: when its first
-    /// list fails, or has not come within 0.5 s. The list is told to be stale
+    /// list fails, or has not come within 1 s. The list is told to be stale
     /// ([`DiscoverStats::stale_since`](crate::DiscoverStats::stale_since)) until etcd answers, and
     /// then replaced. One folder per cluster; processes may share it. Default none.
     pub snapshot: Option<PathBuf>,
+    /// A snapshot that was written longer ago is not used: other services may have its addresses by
+    /// now. Default 24 h; 0 uses none.
+    pub snapshot_max_age: Duration,
 }
 
 /// Name and password of an etcd user.
@@ -140,6 +143,7 @@ impl Default for EtcdConfig {
             page: 1000,
             on_loss: OnLoss::default(),
             snapshot: None,
+            snapshot_max_age: Duration::from_secs(24 * 3600),
         }
     }
 }

@@ -24,6 +24,8 @@ pub(super) struct Entries {
     /// What full keys have before the codec's part.
     prefix: String,
     set: EndpointSet,
+    /// The list is that of a file.
+    remembered: bool,
     /// Deleted in this answer.
     gone: Vec<(EndpointKey, Endpoint)>,
     /// In the set, though etcd has lost them.
@@ -58,11 +60,19 @@ impl Entries {
             service: service.into(),
             prefix: config.prefix.clone(),
             set: EndpointSet::new(),
+            remembered: false,
             gone: Vec::new(),
             loss: Loss::new(&config.on_loss),
             warned: HashSet::new(),
             stats,
         }
+    }
+
+    /// etcd had exactly these some time ago, as far as is remembered. Whom it then does not have has
+    /// left since, and was not lost.
+    pub(super) fn recall<'a>(&mut self, list: impl IntoIterator<Item = Raw<'a>>, now: Instant) {
+        self.replace(list, true, now);
+        self.remembered = true;
     }
 
     /// etcd has exactly these; `continued` unless it has less history than it had.
@@ -83,6 +93,7 @@ impl Entries {
             }
             present.insert(key);
         }
+        let is_news = !std::mem::take(&mut self.remembered) || entries.is_empty();
         // Their revisions mean nothing any more: whatever is written from now on is newer.
         let kept = self.loss.kept();
         entries.extend(kept.map(|(key, endpoint)| (key.clone(), endpoint.clone(), 0)));
@@ -93,8 +104,10 @@ impl Entries {
             .filter(|(_, endpoint)| !self.set.reaches(endpoint))
             .map(|(key, endpoint)| (key.clone(), endpoint.clone()))
             .collect();
-        if continued {
+        if continued && is_news {
             self.settle(now);
+        } else if continued {
+            self.gone.clear();
         } else {
             let gone = std::mem::take(&mut self.gone);
             let kept = self.loss.forgotten(gone, now);

@@ -11,13 +11,15 @@ use super::entries::Raw;
 use super::snapshot::{Snapshot, Stored};
 use crate::EtcdConfig;
 
-/// An etcd that does not answer for so long at the start is one to start without.
-const FIRST_LIST: Duration = Duration::from_millis(500);
+/// An etcd that does not answer for so long at the start is one to start without. Longer than it takes
+/// to shake hands, check a password and list a few pages.
+const FIRST_LIST: Duration = Duration::from_secs(1);
 
 /// What is remembered of the list, if anything is, and when that is used.
 #[derive(Debug)]
 pub(super) struct Recall {
     snapshot: Option<Snapshot>,
+    max_age: Duration,
     when: When,
     stats: Arc<DiscoverStats>,
 }
@@ -40,6 +42,7 @@ impl Recall {
                 Some(_) => When::Unless(FIRST_LIST.min(config.report_after)),
                 None => When::Never,
             },
+            max_age: config.snapshot_max_age,
             snapshot: folder.map(|folder| Snapshot::new(folder, prefix)),
             stats,
         }
@@ -66,6 +69,11 @@ impl Recall {
         self.when = When::Never;
         let file = snapshot.path().display();
         match stored {
+            Ok(Some(stored)) if stored.age >= self.max_age => {
+                let (age, max_age) = (stored.age, self.max_age);
+                warn!(%file, ?age, ?max_age, "etcd does not answer, and its last list is too old");
+                None
+            }
             Ok(Some(stored)) => {
                 let (age, keys) = (stored.age, stored.keys.len());
                 warn!(%file, ?age, keys, "etcd does not answer, its last list is used");

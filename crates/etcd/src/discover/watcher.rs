@@ -246,7 +246,7 @@ impl Watcher {
             revision: *revision,
         });
         let now = Instant::now().into_std();
-        self.entries.replace(keys, true, now);
+        self.entries.recall(keys, now);
         self.cursor = cursor;
         self.stats.stale(now.checked_sub(age).unwrap_or(now));
         News {

@@ -216,6 +216,34 @@ fn whom_a_list_of_the_same_history_misses_goes_unless_most_are_missed() {
 }
 
 #[test]
+fn whom_the_first_list_after_a_remembered_one_misses_has_left() {
+    let all = [
+        raw("user/a", GOOD, 100),
+        raw("user/b", OTHER, 101),
+        raw("user/c", THIRD, 102),
+    ];
+    let recalled = || {
+        let mut entries = entries().0;
+        let now = now();
+        entries.recall(all, now);
+        assert_eq!(entries.changes().len(), 3);
+        (entries, now)
+    };
+    let (mut entries, now) = recalled();
+    entries.replace([all[0]], true, now);
+    assert_eq!(told(&mut entries), ["-user/b", "-user/c"]);
+    entries.replace([], true, now);
+    assert_eq!(entries.kept_len(), 1, "the second one is as any other");
+    // Nobody at all, or another history: that is a loss all the same.
+    let (mut entries, now) = recalled();
+    entries.replace([], true, now);
+    assert_eq!((told(&mut entries).len(), entries.kept_len()), (0, 3));
+    let (mut entries, now) = recalled();
+    entries.replace([all[0]], false, now);
+    assert_eq!((told(&mut entries).len(), entries.kept_len()), (0, 2));
+}
+
+#[test]
 fn whom_another_history_misses_stays_until_found_or_expired() {
     let (mut entries, start) = three();
     let given_up = start + Duration::from_secs(60);
