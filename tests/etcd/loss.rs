@@ -149,9 +149,11 @@ async fn the_time_of_those_that_are_kept_stands_still_while_etcd_is_away() {
     let away = eventually("longer than they are kept", || killed.elapsed() > limit);
     seen.meanwhile(away).await;
     server.start_again().await;
+    let watched = eventually("it is watched again", || stats.watches() == 2);
+    seen.meanwhile(watched).await;
     let mut client = server.client().await;
     let another = Server::register(&mut client, "user/another").await;
-    // What comes after etcd is back is told beside them.
+    // What comes after that is told beside them.
     seen.until("all and one", |seen| seen.list.len() == 4).await;
     seen.until("they are given up", |seen| seen.list.len() == 1)
         .await;
