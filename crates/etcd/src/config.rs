@@ -325,6 +325,7 @@ impl fmt::Debug for EtcdConfig {
             .field("page", &self.page)
             .field("on_loss", &self.on_loss)
             .field("snapshot", &self.snapshot)
+            .field("snapshot_max_age", &self.snapshot_max_age)
             .finish()
     }
 }

@@ -103,6 +103,8 @@ impl Watcher {
     pub(super) async fn next(&mut self) -> News {
         loop {
             let phase = std::mem::replace(&mut self.phase, Phase::List);
+            let watched = matches!(phase, Phase::Watch(_) | Phase::Relist(..));
+            self.entries.watched(watched, Instant::now().into_std());
             let news = match phase {
                 Phase::Wait(until) => {
                     sleep_until(until).await;
@@ -119,7 +121,6 @@ impl Watcher {
                 Phase::Open(connection) => match self.open(&connection).await {
                     Ok(watch) => {
                         self.phase = Phase::Watch(watch);
-                        self.entries.watched(true, Instant::now().into_std());
                         self.well()
                     }
                     Err(error) => {
@@ -127,12 +128,7 @@ impl Watcher {
                         self.failed(&error)
                     }
                 },
-                Phase::Watch(watch) => {
-                    let news = self.follow(watch).await;
-                    let watched = matches!(self.phase, Phase::Watch(_));
-                    self.entries.watched(watched, Instant::now().into_std());
-                    news
-                }
+                Phase::Watch(watch) => self.follow(watch).await,
             };
             if !news.is_empty() {
                 return news;
