@@ -1,15 +1,22 @@
 //! Ports on 127.0.0.1 that can be given up and taken again.
 
+use std::collections::BTreeSet;
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
 use std::io;
 use std::net::{Ipv4Addr, TcpListener};
 use std::ops::Range;
 
+use parking_lot::Mutex;
+
 /// Below the ports that the system gives to outgoing connections (32768 and up on Linux): a
 /// server that is down keeps its port, since no client can get it by accident, and no client
 /// that dials it can meet itself there.
 const PORTS: Range<u16> = 20_000..32_000;
+
+/// The ports that this process has given out. Whoever has one may be down at the moment and come
+/// back, so nobody else gets it.
+static GIVEN: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
 
 /// Listens on a free port of 127.0.0.1 that stays free when the listener is gone.
 ///
@@ -17,6 +24,7 @@ const PORTS: Range<u16> = 20_000..32_000;
 ///
 /// When no port could be bound.
 pub fn listen() -> io::Result<TcpListener> {
+    let mut given = GIVEN.lock();
     let mut port = random();
     for _ in PORTS {
         port = if port + 1 < PORTS.end {
@@ -24,9 +32,15 @@ pub fn listen() -> io::Result<TcpListener> {
         } else {
             PORTS.start
         };
+        if given.contains(&port) {
+            continue;
+        }
         match TcpListener::bind((Ipv4Addr::LOCALHOST, port)) {
             Err(error) if error.kind() == io::ErrorKind::AddrInUse => {}
-            listener => return listener,
+            listener => {
+                given.insert(port);
+                return listener;
+            }
         }
     }
     Err(io::ErrorKind::AddrInUse.into())
