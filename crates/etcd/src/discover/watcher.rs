@@ -1,22 +1,23 @@
+mod lists;
+mod tell;
+
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use etcd_client::{KeyValue, WatchResponse};
-use evenkeel_discover::DiscoverError;
+use etcd_client::WatchResponse;
 use tokio::time::{Instant, sleep_until};
-use tracing::{debug, info, warn};
+use tracing::{debug, info};
 
 use super::DiscoverStats;
-use super::board::{News, State};
+use super::board::News;
 use super::cursor::Cursor;
-use super::entries::{Entries, Raw};
+use super::entries::Entries;
 use super::list::{Listed, fetch};
 use super::outage::Outage;
 use super::probe::Probes;
 use super::recall::Recall;
-use super::snapshot::Stored;
 use super::watch::{self, Watch, is_answer_about_progress};
 use crate::backoff::Backoff;
 use crate::connect::Connection;
@@ -27,9 +28,6 @@ const MIN_BACKOFF: Duration = Duration::from_millis(100);
 
 /// When etcd has no more of what was missed, for many clients at once, they list within this long.
 const LIST_WITHIN: Duration = Duration::from_secs(1);
-
-/// When to list again beside a watch that is well, after etcd was too slow for it.
-const RELIST_AGAIN: Duration = Duration::from_secs(10);
 
 /// Lists, watches, and begins again.
 pub(super) struct Watcher {
@@ -136,54 +134,6 @@ impl Watcher {
         }
     }
 
-    /// Takes over what etcd has now.
-    async fn list(&mut self, mut fetch: Fetch) -> News {
-        let recall_at = self.recall.at();
-        let fetched = tokio::select! {
-            fetched = &mut fetch => fetched,
-            () = sleep_until(recall_at.unwrap_or_else(Instant::now)), if recall_at.is_some() => {
-                let news = self.recall().await;
-                self.phase = Phase::Listing(fetch);
-                return news;
-            }
-        };
-        match fetched {
-            Ok((connection, (cursor, list))) => {
-                self.take_over(cursor, &list);
-                self.phase = Phase::Open(Box::new(connection));
-                self.changes()
-            }
-            Err(error) => {
-                let recalled = self.recall().await;
-                let mut news = self.failed(&error);
-                news.changes = recalled.changes;
-                news
-            }
-        }
-    }
-
-    /// Lists everything although the watch seems well. It is not read meanwhile, so that no change is
-    /// applied before the list that has it.
-    async fn relist(&mut self, mut watch: Box<Watch>, fetch: Fetch) -> News {
-        match fetch.await {
-            Ok((connection, (cursor, list))) => {
-                drop(watch);
-                self.take_over(cursor, &list);
-                self.phase = Phase::Open(Box::new(connection));
-                self.changes()
-            }
-            // A slow etcd does not lose a watch that works; one that is away ends it by itself.
-            Err(error) if error.is_about_the_member() => {
-                debug!(service = %self.service, "not listed again: {error}");
-                let again = RELIST_AGAIN.min(self.etcd.config().relist_every);
-                watch.relist_at = Instant::now() + watch::jittered(again);
-                self.phase = Phase::Watch(watch);
-                News::default()
-            }
-            Err(error) => self.failed(&error),
-        }
-    }
-
     /// Goes on where the last watch has ended; lists when etcd does not have that any more, or is
     /// another one.
     async fn resume(&mut self) -> News {
@@ -212,43 +162,6 @@ impl Watcher {
         let within = LIST_WITHIN.min(self.etcd.config().max_backoff);
         self.phase = Phase::Wait(Instant::now() + within.mul_f64(fastrand::f64()));
         News::default()
-    }
-
-    fn take_over(&mut self, cursor: Cursor, list: &[KeyValue]) {
-        self.stats.lists.fetch_add(1, Ordering::Relaxed);
-        let from = self.cursor;
-        let continued = from == Cursor::default() || self.cursor.advance(cursor);
-        let now = Instant::now().into_std();
-        self.entries
-            .replace(list.iter().map(Raw::from), continued, now);
-        self.recall.replace(list.iter().map(Raw::from));
-        if !continued {
-            let (service, kept) = (&self.service, self.entries.kept_len());
-            warn!(%service, ?from, to = ?cursor, kept, "etcd was replaced or restored");
-        }
-        self.cursor = cursor;
-        self.missed.after = cursor.revision;
-        self.stats.hear(cursor.revision, now);
-    }
-
-    /// Has the last list that is remembered, if there is one and nothing better.
-    async fn recall(&mut self) -> News {
-        let Some(Stored { cursor, age, keys }) = self.recall.list().await else {
-            return News::default();
-        };
-        let keys = keys.iter().map(|(key, (value, revision))| Raw {
-            key,
-            value,
-            revision: *revision,
-        });
-        let now = Instant::now().into_std();
-        self.entries.recall(keys, now);
-        self.cursor = cursor;
-        self.stats.stale(now.checked_sub(age).unwrap_or(now));
-        News {
-            changes: self.entries.changes(),
-            state: None,
-        }
     }
 
     /// Watches from what is known on; ready when etcd has confirmed it.
@@ -366,62 +279,6 @@ impl Watcher {
         self.entries.settle(now);
         self.stats.hear(self.cursor.revision, now);
         Ok(())
-    }
-
-    /// What to tell of the entries.
-    fn changes(&mut self) -> News {
-        let changes = self.entries.changes();
-        let empty = self.entries.is_empty();
-        let state = if empty {
-            let name = Arc::clone(self.etcd.name());
-            let report = || DiscoverError::empty(name, Arc::clone(&self.service));
-            (!self.told_empty).then(|| State::Report(report()))
-        } else {
-            (!changes.is_empty()).then_some(State::Well)
-        };
-        self.told_empty = empty;
-        News { changes, state }
-    }
-
-    /// An attempt has failed: when to try again, and what to tell.
-    fn failed(&mut self, error: &EtcdError) -> News {
-        let now = Instant::now();
-        let failed = self.outage.failed(now.into_std(), error.is_refusal());
-        self.stats.stale(failed.since);
-        let until = now + self.backoff.next(fastrand::f64());
-        let due = self.outage.report_due().map(Instant::from_std);
-        self.phase = Phase::Wait(due.map_or(until, |due| until.min(due)));
-        let (service, etcd) = (&self.service, self.etcd.name());
-        if failed.first {
-            warn!(%service, %etcd, "discovery is failing, the last endpoints stay: {error}");
-        } else {
-            debug!(%service, %etcd, "{error}");
-        }
-        if !failed.report {
-            return News::default();
-        }
-        self.told_empty = false;
-        let report = DiscoverError::unavailable(
-            Arc::clone(etcd),
-            failed.since,
-            now.into_std(),
-            error.clone(),
-        );
-        State::Report(report).into()
-    }
-
-    /// The list is good and watched.
-    fn well(&mut self) -> News {
-        self.stats.well();
-        let Some(since) = self.outage.over() else {
-            return News::default();
-        };
-        let down_for = Instant::now().into_std().saturating_duration_since(since);
-        info!(service = %self.service, ?down_for, "discovery works again");
-        if self.told_empty {
-            return News::default();
-        }
-        State::Well.into()
     }
 }
 
