@@ -1,12 +1,11 @@
 //! From nothing to the first pick.
 
-use std::time::Instant;
-
 use evenkeel::etcd::{Etcd, EtcdDiscover};
 use evenkeel::{Channel, ConnectivityState};
 use evenkeel_bench_harness::{Caller, Shape, cpu, memory};
 use evenkeel_bench_stub::Stub;
 use futures_util::StreamExt;
+use tokio::time::Instant;
 
 use crate::child::Process;
 use crate::error::Error;
