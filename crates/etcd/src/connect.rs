@@ -165,6 +165,11 @@ impl Etcd {
     /// The present connection, or a new one to the first member that answers. An error says that
     /// all were asked in vain: it is time to wait.
     pub(crate) async fn connection(&self) -> Result<Connection, EtcdError> {
+        // What it takes to connect is large, and would be a part of every caller's future.
+        Box::pin(self.connected()).await
+    }
+
+    async fn connected(&self) -> Result<Connection, EtcdError> {
         let shared = &self.shared;
         let failures = shared.failures.load(Ordering::Acquire);
         let mut current = shared.current.lock().await;
@@ -267,7 +272,7 @@ impl Etcd {
         request: impl Future<Output = Result<T, etcd_client::Error>>,
     ) -> Result<T, EtcdError> {
         let within = within.min(self.shared.config.request_timeout);
-        let answer = timeout(within, request).await;
+        let answer = timeout(within, Box::pin(request)).await;
         let mut in_use = self.shared.in_use.lock();
         match answer {
             Ok(Ok(answer)) => {

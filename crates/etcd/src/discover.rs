@@ -114,7 +114,8 @@ impl EtcdDiscover {
     pub async fn list(etcd: &Etcd, service: &str) -> Result<Vec<Endpoint>, EtcdError> {
         let config = etcd.config();
         let prefix = etcd.key(&config.codec.prefix(service));
-        let (_, (_, keys)) = list::fetch(etcd.clone(), prefix).await?;
+        let fetch = Box::pin(list::fetch(etcd.clone(), prefix));
+        let (_, (_, keys)) = fetch.await?;
         let mut entries = Entries::new(config, service, Arc::default());
         let now = Instant::now().into_std();
         entries.replace(keys.iter().map(Into::into), true, now);

@@ -148,7 +148,8 @@ impl EtcdRegistrar {
             (ledger.lease(), ledger.goodbyes(), ledger.is_listed())
         };
         let result = match lease {
-            Some(lease) => inner.leave(lease, goodbyes).await,
+            // Large, and a part of the caller's future otherwise.
+            Some(lease) => Box::pin(inner.leave(lease, goodbyes)).await,
             None => Ok(()),
         };
         match &result {
@@ -219,7 +220,7 @@ impl Inner {
         let within = self.config.shutdown_timeout;
         let deadline = Instant::now() + within;
         let goodbye = self.goodbye(lease, &goodbyes, GOODBYE.min(within / 4));
-        say_goodbye(within / 2, goodbye).await;
+        say_goodbye(within / 2, Box::pin(goodbye)).await;
         self.revoke(lease, deadline).await
     }
 
@@ -235,7 +236,7 @@ impl Inner {
             if let Some(goodbye) = requests::goodbye(goodbyes, lease) {
                 let mut connection = self.etcd.connection().await?;
                 let generation = connection.generation();
-                let said = connection.client.txn(goodbye);
+                let said = Box::pin(connection.client.txn(goodbye));
                 self.within(generation, "say goodbye", within, said).await?;
             }
         }
@@ -264,7 +265,7 @@ impl Inner {
     async fn try_revoke(&self, lease: i64) -> Result<(), EtcdError> {
         let mut connection = self.etcd.connection().await?;
         let generation = connection.generation();
-        let revoke = connection.client.lease_revoke(lease);
+        let revoke = Box::pin(connection.client.lease_revoke(lease));
         // A member that hangs leaves time to ask another one.
         let within = self.config.shutdown_timeout / 4;
         let revoked = self.within(generation, "revoke the lease", within, revoke);

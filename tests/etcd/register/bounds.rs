@@ -45,3 +45,13 @@ async fn times_without_end_are_taken_and_the_longest_lease_is_refused_by_name() 
     let refused = EtcdRegistrar::new(etcd(&server), for_ever).unwrap_err();
     assert!(refused.to_string().contains("ttl"), "{refused}");
 }
+
+/// Requests to etcd are large futures: inside of others, they would take the stack of a thread.
+#[tokio::test]
+async fn what_is_awaited_is_small() {
+    const MOST: usize = 2048;
+    let etcd = Etcd::new(EtcdConfig::default()).unwrap();
+    let registrar = EtcdRegistrar::new(etcd.clone(), RegistrarConfig::default()).unwrap();
+    assert!(size_of_val(&registrar.shutdown()) < MOST);
+    assert!(size_of_val(&evenkeel_etcd::EtcdDiscover::list(&etcd, "user")) < MOST);
+}
