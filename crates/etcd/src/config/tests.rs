@@ -75,3 +75,26 @@ fn private_keys_are_not_shown() {
         assert!(!shown.contains(key) && !shown.contains(bytes), "{shown}");
     }
 }
+
+#[cfg(feature = "tls")]
+#[test]
+fn https_needs_somebody_to_trust() {
+    let config = EtcdConfig {
+        endpoints: vec!["https://etcd:2379".into()],
+        ..EtcdConfig::default()
+    };
+    let has_roots = cfg!(any(
+        feature = "tls-native-roots",
+        feature = "tls-webpki-roots"
+    ));
+    match config.check() {
+        Ok(()) => assert!(has_roots),
+        Err(error) => {
+            let text = error.to_string();
+            assert!(
+                !has_roots && text.contains("TlsOptions::ca_certificate"),
+                "{text}"
+            );
+        }
+    }
+}
